@@ -1,0 +1,52 @@
+# The whole project from one file: `make help` lists what it can do.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RELEASE ?= examples/release.json
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.run ## publish one bilingual release from end to end and show what happened
+	@$(BIN)/python examples/demo.py $(RELEASE)
+
+run: $(VENV)/.run ## start the service; its data stays in ./data
+	@exec $(BIN)/diglot run
+
+test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest
+
+check: $(VENV)/.dev ## lint the container files
+	$(BIN)/hadolint Dockerfile
+	POSTGRES_PASSWORD=check DIGLOT_ADMIN_KEY=check $(BIN)/docker-compose -f compose.yaml config --quiet
+
+# The hashes live in two files without any address; the runtime never installs the test tools.
+lock: ## resolve pyproject.toml into hashed requirements (needs uv)
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	    --upgrade pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	    --upgrade --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo 'Diglot needs Python 3.11 or newer: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	    || { echo 'The venv module is missing: install python3-venv, then run make again.' >&2; exit 1; }
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+	@echo 'Installing Diglot into $(VENV) ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+clean: ## remove what make made, never ./data
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build

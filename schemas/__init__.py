@@ -1,0 +1,40 @@
+"""The contract: JSON Schema 2020-12 files, valid and invalid examples, and their loader."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+import jsonschema_rs
+import langcodes
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+@functools.cache
+def load_schema(name: str) -> dict[str, Any]:
+    """The schema in `NAME.schema.json`. Callers share it, so nobody may change it."""
+    text = resources.files(__name__).joinpath(f"{name}.schema.json").read_text("utf-8")
+    return json.loads(text)
+
+
+@functools.cache
+def find_validator(name: str) -> jsonschema_rs.Draft202012Validator:
+    """A validator that asserts formats, knows `language-tag` and never fetches a reference."""
+    return jsonschema_rs.Draft202012Validator(
+        load_schema(name),
+        validate_formats=True,
+        ignore_unknown_formats=False,
+        formats={"language-tag": is_language_tag},
+        offline=True,
+    )
+
+
+def is_language_tag(text: str) -> bool:
+    """Whether this is a well-formed RFC 5646 tag in its canonical case (`zh-Hans`, not `zh_hans`)."""
+    try:
+        return langcodes.standardize_tag(text, macro=False) == text and langcodes.tag_is_valid(text)
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Diglot: one release, every language, one instant."""

@@ -1,0 +1,1 @@
+"""The HTTP edge under /v1: decode, validate, call the core, respond."""

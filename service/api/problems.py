@@ -1,0 +1,104 @@
+"""Every failure as a problem (RFC 9457), in the caller's language, and never as a traceback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask import Flask, Response, json, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from service.api.auth import Forbidden, Unauthorized
+from service.api.decoding import MalformedJson, WrongEncoding, WrongMediaType
+from service.edge import services, speech
+from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
+from service.messages import say
+from service.model import Warning
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 5
+
+# The first that fits, so subclasses stand before their base.
+_STATUS: tuple[tuple[type[DiglotError], int], ...] = (
+    (MalformedJson, 400),
+    (WrongEncoding, 400),
+    (Unauthorized, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (IdempotencyKeyReused, 422),
+    (Conflict, 409),
+    (WrongMediaType, 415),
+    (Invalid, 422),
+    (StorageUnavailable, 503),
+)
+_HTTP_CODES = {404: "no_route", 405: "method_not_allowed", 413: "too_large"}
+
+
+def install_problems(app: Flask) -> None:
+    app.register_error_handler(DiglotError, answer_error)
+    app.register_error_handler(HTTPException, answer_http_error)
+    app.register_error_handler(Exception, answer_crash)
+
+
+def answer_error(error: DiglotError) -> Response:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    if status >= 500:
+        log.error("%s: %s", error.code, error.params)
+    faults = error.faults if isinstance(error, Invalid) else ()
+    response = make_problem(status, error.code, error.params, faults)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="diglot"'
+    if isinstance(error, StorageUnavailable):
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def answer_http_error(error: HTTPException) -> Response:
+    """What Flask and Werkzeug refuse by themselves."""
+    status = error.code or 500
+    if status < 400:
+        return error.get_response()  # a redirect
+    params: dict[str, Any] = {}
+    if isinstance(error, MethodNotAllowed):
+        params["allowed"] = sorted(error.valid_methods or ())
+    if isinstance(error, RequestEntityTooLarge):
+        params["limit"] = services().settings.max_body_bytes
+    code = _HTTP_CODES.get(status, "internal" if status >= 500 else "malformed_request")
+    response = make_problem(status, code, params)
+    if params.get("allowed"):
+        response.headers["Allow"] = ", ".join(params["allowed"])
+    return response
+
+
+def answer_crash(error: Exception) -> Response:
+    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    return make_problem(500, "internal", {})
+
+
+def make_problem(
+    status: int, code: str, params: Mapping[str, Any], faults: Iterable[Fault] = ()
+) -> Response:
+    language = speech()
+    problem = {
+        "type": f"{services().profile.base_url}/problems/{code}",
+        "title": say(language, f"problem.{code}.title"),
+        "status": status,
+        "detail": say(language, f"problem.{code}.detail", **params),
+        "code": code,
+    }
+    if faults:
+        problem["errors"] = [
+            {"pointer": fault.pointer, "code": fault.code,
+             "detail": say(language, f"fault.{fault.code}", **fault.params)}
+            for fault in faults
+        ]
+    response = Response(json.dumps(problem, ensure_ascii=False), status, mimetype="application/problem+json")
+    response.headers["Content-Language"] = language
+    response.headers["Vary"] = "Accept-Language"
+    return response
+
+
+def explain_warning(warning: Warning) -> str:
+    return say(speech(), f"warning.{warning.code}", **warning.params)

@@ -1,0 +1,106 @@
+"""The `diglot` command: run the service, prepare the database, make and revoke API keys."""
+
+from __future__ import annotations
+
+import os
+import sys
+from uuid import UUID
+
+import click
+
+from service import keys, supervisor
+from service.clock import utc_now
+from service.config import Profile, Settings, load_profile, read_settings
+from service.errors import DiglotError
+from service.model import Role
+from service.publishing import publish_due
+from service.storage import Storage
+from service.storage import keys as stored
+
+
+@click.group()
+@click.version_option(package_name="diglot")
+def diglot() -> None:
+    """A bilingual press wire."""
+
+
+@diglot.command()
+def run() -> None:
+    """Start web, worker, beat and, unless DIGLOT_REDIS_URL is set, a broker. Ctrl-C stops it."""
+    settings = read_settings()
+    profile = load_profile(settings.profile_path)
+    sys.exit(supervisor.run(settings, os.environ, prepare=lambda: prepare(settings, profile)))
+
+
+@diglot.command()
+def migrate() -> None:
+    """Bring the database to the newest form, make the first admin key and the first feeds."""
+    settings = read_settings()
+    prepare(settings, load_profile(settings.profile_path))
+
+
+def prepare(settings: Settings, profile: Profile) -> None:
+    """All that must stand before the first request; harmless to repeat."""
+    storage = Storage(settings.database_url)
+    storage.migrate()
+    made = keys.ensure_admin(storage, settings.admin_key, utc_now())
+    publish_due(storage, profile, utc_now)
+    storage.close()
+    _greet(settings, profile, made)
+
+
+def _greet(settings: Settings, profile: Profile, made: str | None) -> None:
+    click.echo(f"Diglot publishes {profile.base_url}/ and keeps its data in {settings.data_dir}")
+    for language in profile.languages:
+        click.echo(f"  {language.name}: {profile.list_url(language)}  {profile.feed_address(language)}.atom|.rss|.json")
+    click.echo(f"  API: {profile.base_url}/docs/")
+    if made:
+        click.echo(f"  Your first API key, shown only this once: {made}")
+
+
+@diglot.group("keys")
+def key_commands() -> None:
+    """API keys."""
+
+
+@key_commands.command("create")
+@click.argument("name")
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--partner", help="Whose subscriptions a partner key manages.")
+def create_key(name: str, role: str, partner: str | None) -> None:
+    """Make a key and show it once."""
+    if (role == Role.PARTNER) != bool(partner):
+        raise click.UsageError("--partner goes with --role partner, and only with it")
+    _, plain = keys.make_key(_storage(), name, Role(role), utc_now(), partner)
+    click.echo(plain)
+
+
+@key_commands.command("list")
+def list_keys() -> None:
+    """Every key that was made, newest first, without the keys themselves."""
+    with _storage().read() as tx:
+        found = stored.list_keys(tx, limit=1000)
+    for key in found:
+        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "live"
+        click.echo(f"{key.id}  {key.role:8}{state:26}{key.name}{f' ({key.partner})' if key.partner else ''}")
+
+
+@key_commands.command("revoke")
+@click.argument("key_id", type=click.UUID)
+def revoke_key(key_id: UUID) -> None:
+    """End a key at once."""
+    keys.revoke_key(_storage(), key_id, utc_now())
+
+
+def _storage() -> Storage:
+    return Storage(read_settings().database_url)
+
+
+def main() -> None:
+    """The entry point: what went wrong is said in a line, never as a traceback."""
+    try:
+        diglot()
+    except DiglotError as error:
+        reason = error.params.get("reason") or " ".join([error.code, *map(str, error.params.values())])
+        click.echo(f"diglot: {reason}", err=True)
+        sys.exit(1)

@@ -1,0 +1,142 @@
+"""What each subscription is owed: planning, the bytes that are pushed, and the decision after an attempt."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from service.clock import Clock, new_id
+from service.config import Profile
+from service.model import Delivery, DeliveryState, Event, EventType, Release, Subscription
+from service.storage import Storage, Transaction, deliveries, events, releases, subscriptions
+from service.views import iso, view_release
+
+# Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
+WAITS = tuple(timedelta(seconds=seconds) for seconds in (
+    5, 60, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600,
+))
+JITTER = 0.2
+LONGEST_RETRY_AFTER = timedelta(hours=24)
+# Longer than an attempt may last, so that a live worker's claim never runs out.
+CLAIM = timedelta(seconds=20)
+PLAN_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A delivery's fate after an attempt. ``ends_subscription`` is the receiver's 410."""
+
+    state: DeliveryState
+    next_attempt_at: datetime | None = None
+    ends_subscription: bool = False
+
+
+def decide(
+    attempt: int, status: int | None, headers: Mapping[str, str], now: datetime, chance: random.Random
+) -> Decision:
+    """What follows from the `attempt`-th answer; `status` is None where there was none.
+
+    Standard Webhooks 1.0.0: 2xx is success, 410 ends the subscription. Redirects are never
+    followed, but like network faults, 429 and 5xx they can heal; other 4xx can't.
+    """
+    if status is not None and 200 <= status < 300:
+        return Decision(DeliveryState.DELIVERED)
+    if status == 410:
+        return Decision(DeliveryState.ABANDONED, ends_subscription=True)
+    heals = status is None or status == 429 or status < 400 or status >= 500
+    if not heals or attempt > len(WAITS):
+        return Decision(DeliveryState.ABANDONED)
+    wait = WAITS[attempt - 1] * (1 + JITTER * chance.random())
+    return Decision(DeliveryState.DUE, now + max(wait, _retry_after(headers.get("retry-after"), now)))
+
+
+def _retry_after(value: str | None, now: datetime) -> timedelta:
+    """RFC 9110 section 10.2.3: seconds or a date; nonsense and the past count as no wait."""
+    if not value:
+        return timedelta()
+    if value.isascii() and value.isdecimal():
+        return min(timedelta(seconds=int(value[:9])), LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return timedelta()
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(timedelta(), min(date - now, LONGEST_RETRY_AFTER))
+
+
+def plan_due(storage: Storage, profile: Profile, clock: Clock) -> int:
+    """Write a delivery row for each subscription that is owed a public event. Returns how many rows."""
+    with storage.read() as tx:
+        waiting = events.list_unplanned(tx, limit=PLAN_BATCH)
+    return sum(_plan(storage, profile, event, clock()) for event in waiting)
+
+
+def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> int:
+    """One event in one transaction: either all of its deliveries are written, or none."""
+    with storage.write() as tx:
+        if not events.mark_planned(tx, event.id, now):
+            return 0
+        release = releases.find_release(tx, event.release_id) if event.release_id else None
+        owed = [s for s in subscriptions.list_active(tx) if release and wants(s, release)]
+        bodies = _insert_payloads(tx, event, release, {s.languages for s in owed}, profile)
+        rows = [
+            {"id": new_id(), "subscription_id": s.id, "payload_id": bodies[s.languages]} for s in owed
+        ]
+        deliveries.insert_deliveries(tx, event, rows, now)
+    return len(rows)
+
+
+def _insert_payloads(
+    tx: Transaction, event: Event, release: Release | None, variants: Iterable[tuple[str, ...]], profile: Profile
+) -> dict[tuple[str, ...], Any]:
+    ids = {}
+    for languages in variants:
+        ids[languages] = new_id()
+        body = release_body(event, release, languages, profile) if release else b""
+        deliveries.insert_payload(tx, ids[languages], event.id, ",".join(languages), body)
+    return ids
+
+
+def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> Delivery:
+    """A signed ping to one subscription, owed like anything else."""
+    event = Event(id=new_id(), type=EventType.SUBSCRIPTION_TEST, created_at=now)
+    delivery_id, payload_id = new_id(), new_id()
+    with storage.write() as tx:
+        events.insert_event(tx, event, published_at=now)
+        deliveries.insert_payload(tx, payload_id, event.id, "", test_body(event, subscription))
+        row = {"id": delivery_id, "subscription_id": subscription.id, "payload_id": payload_id}
+        deliveries.insert_deliveries(tx, event, [row], now)
+        delivery = deliveries.find_delivery(tx, delivery_id)
+    assert delivery
+    return delivery
+
+
+def wants(subscription: Subscription, release: Release) -> bool:
+    """Whether the release falls under the standing order: a language and, where any are named, a category."""
+    has_language = any(release.edition(language) for language in subscription.languages)
+    return has_language and (
+        not subscription.categories or not set(subscription.categories).isdisjoint(release.categories)
+    )
+
+
+def release_body(event: Event, release: Release, languages: Sequence[str], profile: Profile) -> bytes:
+    """The JSON that is pushed: the release with the editions that were ordered."""
+    view = view_release(release, profile)
+    for member in ("warnings", "set_aside_at", "created_at"):
+        del view[member]
+    view["editions"] = {tag: edition for tag, edition in view["editions"].items() if tag in languages}
+    return _body(event, {"release": view})
+
+
+def test_body(event: Event, subscription: Subscription) -> bytes:
+    return _body(event, {"subscription": {"id": str(subscription.id), "partner": subscription.partner}})
+
+
+def _body(event: Event, data: Mapping[str, Any]) -> bytes:
+    message = {"type": event.type.value, "timestamp": iso(event.created_at), "data": data}
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()

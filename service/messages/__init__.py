@@ -1,0 +1,45 @@
+"""The sentences that people read, in Chinese and in English, by one flat key."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Literal
+
+UiLanguage = Literal["zh", "en"]
+LANGUAGES: tuple[UiLanguage, ...] = ("zh", "en")
+_LIST_SEPARATORS: Mapping[UiLanguage, str] = {"zh": "、", "en": ", "}
+
+
+def say(language: UiLanguage, key: str, /, **params: Any) -> str:
+    """The sentence with its parameters filled in. Raises KeyError for an unknown key or a missing parameter.
+
+    A list is joined as the language joins lists. A value with a sentence of its own under
+    `term.PARAMETER.VALUE` is replaced by it, so that `kind="release"` reads as a word of the language.
+    """
+    words = {name: _word(language, name, value) for name, value in params.items()}
+    return load_catalogue(language)[key].format_map(words)
+
+
+def ui_language(tag: str) -> UiLanguage:
+    """The language of the catalogue for a BCP 47 tag: Chinese for any `zh`, else English."""
+    return "zh" if tag.lower().split("-")[0] == "zh" else "en"
+
+
+def has_message(key: str) -> bool:
+    return key in load_catalogue("en")
+
+
+@functools.cache
+def load_catalogue(language: UiLanguage) -> Mapping[str, str]:
+    """Key to sentence. Callers share it, so nobody may change it."""
+    return json.loads(resources.files(__name__).joinpath(f"{language}.json").read_text("utf-8"))
+
+
+def _word(language: UiLanguage, name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        words = (str(_word(language, name, item)) for item in value)
+        return _LIST_SEPARATORS[language].join(words) or load_catalogue(language)["term.none"]
+    return load_catalogue(language).get(f"term.{name}.{value}", value)

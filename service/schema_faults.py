@@ -1,0 +1,89 @@
+"""JSON Schema errors told as faults: where, what, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jsonschema_rs
+
+import schemas
+from service.errors import Fault
+
+# Keywords whose error needs nothing but its limit: keyword -> fault code.
+_LIMITS = {
+    "minLength": "too_short",
+    "maxLength": "too_long",
+    "minItems": "too_few",
+    "maxItems": "too_many",
+    "minProperties": "too_few",
+    "minimum": "too_small",
+    "maximum": "too_large",
+    "uniqueItems": "repeated",
+}
+
+
+def find_schema_faults(name: str, document: Any) -> list[Fault]:
+    """All that the document breaks of the schema `name`, in the order of their places."""
+    schema = schemas.load_schema(name)
+    faults = [
+        fault
+        for error in schemas.find_validator(name).iter_errors(document)
+        for fault in _faults(error, schema)
+    ]
+    return sorted(faults, key=lambda fault: fault.pointer)
+
+
+def json_pointer(*steps: str | int) -> str:
+    """RFC 6901: `("editions", "en")` is `/editions/en`."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def _faults(error: jsonschema_rs.ValidationError, schema: dict[str, Any]) -> Iterator[Fault]:
+    place, keyword, value = list(error.instance_path), error.kind.name, error.kind.value
+    parent = _schema_at(schema, error.schema_path[:-1])
+    if keyword == "required":
+        yield Fault(pointer=json_pointer(*place, value), code="missing", params={"name": value})
+    elif keyword in ("additionalProperties", "unevaluatedProperties"):
+        yield from (_unknown_field(place, name, list(parent.get("properties", ()))) for name in value)
+    elif keyword == "falseSchema":
+        yield _unknown_field(place[:-1], place[-1], [])
+    elif keyword == "propertyNames":
+        name = value.instance
+        yield Fault(pointer=json_pointer(*place, name), code="wrong_name", params={"name": name})
+    else:
+        code, params = _value_fault(keyword, value, parent)
+        yield Fault(pointer=json_pointer(*place), code=code, params=params)
+
+
+def _unknown_field(place: Sequence[str | int], name: str, known: list[str]) -> Fault:
+    near = difflib.get_close_matches(name, known, n=1)
+    params = {"name": name, "known": near or sorted(known)}
+    return Fault(pointer=json_pointer(*place, name), code="did_you_mean" if near else "unknown_field", params=params)
+
+
+def _value_fault(keyword: str, value: Any, parent: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if keyword in _LIMITS:
+        return _LIMITS[keyword], {"limit": value}
+    if keyword == "type":
+        return "wrong_type", {"expected": value}
+    if keyword in ("enum", "const"):
+        return "not_allowed", {"allowed": value if isinstance(value, list) else [value]}
+    if keyword == "oneOf":
+        return "exactly_one", {"names": [branch["required"][0] for branch in parent["oneOf"]]}
+    if keyword == "pattern" and value == r"\S":
+        return "empty", {}
+    # A schema names the sentence for its own patterns beside them.
+    return parent.get("x-fault", "wrong_format"), {"expected": value}
+
+
+def _schema_at(schema: dict[str, Any], path: Sequence[str | int]) -> Any:
+    place: Any = schema
+    for step in path:
+        place = _resolve(schema, place["$ref"]) if step == "$ref" else place[step]
+    return place
+
+
+def _resolve(schema: dict[str, Any], reference: str) -> Any:
+    return _schema_at(schema, reference.removeprefix("#/").split("/"))

@@ -1,0 +1,181 @@
+"""Deliveries, the claims on them, and the record of every attempt."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.model import Attempt, Claim, Delivery, DeliveryState, Event, EventType
+from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an attempt came to: the delivery's next state, and when to try again if it is still due."""
+
+    claim: Claim
+    attempt: Attempt
+    state: DeliveryState
+    next_attempt_at: datetime | None
+
+
+def message_id(delivery_id: uuid.UUID) -> str:
+    """Standard Webhooks 1.0.0, `webhook-id`: the same over all attempts."""
+    return f"msg_{delivery_id.hex}"
+
+
+def insert_payload(tx: sa.Connection, payload_id: uuid.UUID, event_id: uuid.UUID, variant: str, body: bytes) -> None:
+    tx.execute(payloads.insert().values(id=payload_id, event_id=event_id, variant=variant, body=body))
+
+
+def insert_deliveries(tx: sa.Connection, event: Event, rows: Iterable[Mapping[str, Any]], now: datetime) -> None:
+    """Each row names its `id`, `subscription_id` and `payload_id`; all are due at once."""
+    common = {"event_id": event.id, "state": DeliveryState.DUE, "created_at": now, "next_attempt_at": now, "attempt": 0}
+    values = [{**common, **row} for row in rows]
+    if values:
+        tx.execute(deliveries.insert(), values)
+
+
+def has_due(tx: sa.Connection, now: datetime) -> bool:
+    return tx.execute(sa.select(sa.exists().where(_is_due(now)))).scalar_one()
+
+
+def claim_due(tx: sa.Connection, owner: str, *, limit: int, now: datetime, until: datetime) -> list[Claim]:
+    """Hold up to `limit` due deliveries until `until`, the oldest of each subscription that has none held.
+
+    One at a time for a subscription keeps its order, and its troubles to itself.
+    """
+    ids = tx.execute(_claimable(now, limit)).scalars().all()
+    if not ids:
+        return []
+    hold = deliveries.update().where(deliveries.c.id.in_(ids))
+    tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=deliveries.c.attempt + 1))
+    return [_claim(row) for row in tx.execute(_claimed(ids))]
+
+
+def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
+    return [outcome for outcome in outcomes if not _record(tx, outcome)]
+
+
+def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
+    """Give up what an ended subscription is still owed."""
+    due = deliveries.update().where(
+        deliveries.c.subscription_id == subscription_id, deliveries.c.state == DeliveryState.DUE
+    )
+    tx.execute(due.values(state=DeliveryState.ABANDONED, next_attempt_at=None, claim_owner=None, claim_until=None))
+
+
+def find_delivery(tx: sa.Connection, delivery_id: uuid.UUID) -> Delivery | None:
+    return next(iter(_list(tx, deliveries.c.id == delivery_id, limit=1, before=None)), None)
+
+
+def list_for_release(
+    tx: sa.Connection, release_id: uuid.UUID, *, limit: int, before: uuid.UUID | None
+) -> list[Delivery]:
+    """Newest first, with every attempt."""
+    return _list(tx, events.c.release_id == release_id, limit=limit, before=before)
+
+
+def list_for_subscription(
+    tx: sa.Connection, subscription_id: uuid.UUID, *, limit: int, before: uuid.UUID | None
+) -> list[Delivery]:
+    """Newest first, with every attempt."""
+    return _list(tx, deliveries.c.subscription_id == subscription_id, limit=limit, before=before)
+
+
+def _is_due(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        deliveries.c.state == DeliveryState.DUE,
+        deliveries.c.next_attempt_at <= now,
+        sa.or_(deliveries.c.claim_until.is_(None), deliveries.c.claim_until <= now),
+    )
+
+
+def _claimable(now: datetime, limit: int) -> sa.Select[Any]:
+    held = deliveries.alias("held")
+    is_held = sa.exists().where(
+        held.c.subscription_id == deliveries.c.subscription_id,
+        held.c.state == DeliveryState.DUE, held.c.claim_until > now,
+    )
+    rank = sa.func.row_number().over(partition_by=deliveries.c.subscription_id, order_by=deliveries.c.id)
+    ranked = sa.select(deliveries.c.id, rank.label("rank")).where(_is_due(now), ~is_held).subquery()
+    first = sa.select(ranked.c.id).where(ranked.c.rank == 1)
+    # The conditions stand again outside: a row that another worker took meanwhile no longer meets them.
+    query = sa.select(deliveries.c.id).where(deliveries.c.id.in_(first), _is_due(now))
+    return query.order_by(deliveries.c.next_attempt_at).limit(limit).with_for_update(skip_locked=True)
+
+
+def _claimed(ids: Sequence[uuid.UUID]) -> sa.Select[Any]:
+    return (
+        sa.select(deliveries, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body)
+        .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+        .join(payloads, payloads.c.id == deliveries.c.payload_id)
+        .where(deliveries.c.id.in_(ids)).order_by(deliveries.c.next_attempt_at)
+    )
+
+
+def _claim(row: Any) -> Claim:
+    return Claim(
+        delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
+        message_id=message_id(row.id), callback=row.callback, secret=row.secret, body=row.body,
+        first_due_at=row.created_at,
+    )
+
+
+def _record(tx: sa.Connection, outcome: Outcome) -> bool:
+    claim, attempt = outcome.claim, outcome.attempt
+    delivered_at = attempt.started_at if outcome.state is DeliveryState.DELIVERED else None
+    fenced = deliveries.update().where(
+        deliveries.c.id == claim.delivery_id, deliveries.c.state == DeliveryState.DUE,
+        deliveries.c.claim_owner == claim.owner, deliveries.c.attempt == claim.attempt,
+    )
+    kept = tx.execute(fenced.values(
+        state=outcome.state, next_attempt_at=outcome.next_attempt_at, delivered_at=delivered_at,
+        claim_owner=None, claim_until=None,
+    )).rowcount == 1
+    if kept:
+        tx.execute(attempts.insert().values(
+            delivery_id=claim.delivery_id, number=attempt.number, started_at=attempt.started_at,
+            duration_ms=attempt.duration_ms, status=attempt.status, error=attempt.error,
+        ))
+    return kept
+
+
+def _list(
+    tx: sa.Connection, where: sa.ColumnElement[bool], *, limit: int, before: uuid.UUID | None
+) -> list[Delivery]:
+    query = (
+        sa.select(deliveries, events.c.type, events.c.release_id, events.c.revision, subscriptions.c.partner)
+        .join(events, events.c.id == deliveries.c.event_id)
+        .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+        .where(where).order_by(deliveries.c.id.desc()).limit(limit)
+    )
+    rows = tx.execute(query.where(deliveries.c.id < before) if before else query).all()
+    tried = _attempts(tx, [row.id for row in rows])
+    return [_delivery(row, tried.get(row.id, ())) for row in rows]
+
+
+def _attempts(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[Attempt, ...]]:
+    query = sa.select(attempts).where(attempts.c.delivery_id.in_(ids)).order_by(attempts.c.number)
+    tried: dict[uuid.UUID, tuple[Attempt, ...]] = {}
+    for row in tx.execute(query):
+        attempt = Attempt(
+            number=row.number, started_at=row.started_at, duration_ms=row.duration_ms,
+            status=row.status, error=row.error,
+        )
+        tried[row.delivery_id] = (*tried.get(row.delivery_id, ()), attempt)
+    return tried
+
+
+def _delivery(row: Any, tried: tuple[Attempt, ...]) -> Delivery:
+    return Delivery(
+        id=row.id, event_id=row.event_id, event_type=EventType(row.type), subscription_id=row.subscription_id,
+        partner=row.partner, state=DeliveryState(row.state), created_at=row.created_at, release_id=row.release_id,
+        revision=row.revision, next_attempt_at=row.next_attempt_at, delivered_at=row.delivered_at, attempts=tried,
+    )

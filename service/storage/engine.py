@@ -1,0 +1,92 @@
+"""One engine for SQLite and PostgreSQL, and the two kinds of transaction that all SQL runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from service.errors import StorageUnavailable
+
+BUSY_SECONDS = 5.0
+
+# What the core passes on to the statements without looking inside.
+Transaction = sa.Connection
+
+
+class Storage:
+    """The database. Every statement runs in `read` or `write`; nothing else opens a connection."""
+
+    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        self.url = url
+        self.engine = _make_engine(url, busy_seconds)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One consistent snapshot over all its statements. Raises StorageUnavailable."""
+        options: dict[str, Any] = {"diglot_read": True}
+        if self.engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"
+        with self._transaction(options) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """All or nothing, kept through a power loss once it returns. Raises StorageUnavailable."""
+        with self._transaction({}) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, options: dict[str, Any]) -> Iterator[sa.Connection]:
+        try:
+            with self.engine.execution_options(**options).begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise StorageUnavailable(reason=str(error.orig)) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise StorageUnavailable(reason=str(error.orig)) from error
+            raise
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest form; several processes may call it at once."""
+        if self.engine.dialect.name == "sqlite" and self.engine.url.database:
+            Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        config = alembic.config.Config()
+        config.set_main_option("script_location", "service.storage:migrations")
+        with self._transaction({}) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(727164)"))
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _make_engine(url: str, busy_seconds: float) -> sa.Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = sa.create_engine(url, connect_args={"timeout": busy_seconds}, pool_size=10, max_overflow=20)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own BEGIN comes too late to choose its kind: `_begin_sqlite` does it.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A deferred transaction that reads and then writes fails at once when another writer came between.
+    reading = connection.get_execution_options().get("diglot_read")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,61 @@
+"""What happened and is owed: first to the feeds, then to the partners."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.model import Event, EventType
+from service.storage.tables import events
+
+
+def insert_event(tx: sa.Connection, event: Event, *, published_at: datetime | None = None) -> None:
+    """`published_at` is given for an event that no feed has to carry first."""
+    tx.execute(events.insert().values(
+        id=event.id, type=event.type, release_id=event.release_id, revision=event.revision,
+        created_at=event.created_at, published_at=published_at, planned_at=published_at,
+    ))
+
+
+def list_unpublished(tx: sa.Connection, *, limit: int) -> list[Event]:
+    """Accepted but not yet in the feeds, oldest first."""
+    return _list(tx, events.c.published_at.is_(None), limit)
+
+
+def list_unplanned(tx: sa.Connection, *, limit: int) -> list[Event]:
+    """Public, but without delivery rows yet, oldest first."""
+    return _list(tx, events.c.published_at.is_not(None), limit)
+
+
+def mark_published(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) -> None:
+    tx.execute(events.update().where(events.c.id.in_(list(event_ids))).values(published_at=now))
+
+
+def mark_planned(tx: sa.Connection, event_id: uuid.UUID, now: datetime) -> bool:
+    """Whether this transaction is the one that plans the event."""
+    change = events.update().where(events.c.id == event_id, events.c.planned_at.is_(None))
+    return tx.execute(change.values(planned_at=now)).rowcount == 1
+
+
+def set_aside(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) -> None:
+    """These will never be published as they are."""
+    tx.execute(events.update().where(events.c.id.in_(list(event_ids))).values(set_aside_at=now, planned_at=now))
+
+
+def _list(tx: sa.Connection, where: sa.ColumnElement[bool], limit: int) -> list[Event]:
+    query = (
+        sa.select(events).where(where, events.c.planned_at.is_(None))
+        .order_by(events.c.created_at, events.c.id).limit(limit)
+    )
+    return [_event(row) for row in tx.execute(query)]
+
+
+def _event(row: Any) -> Event:
+    return Event(
+        id=row.id, type=EventType(row.type), created_at=row.created_at,
+        release_id=row.release_id, revision=row.revision,
+    )

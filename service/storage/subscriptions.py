@@ -1,0 +1,60 @@
+"""Standing orders of partners."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.model import Subscription, SubscriptionState
+from service.storage.tables import subscriptions
+
+
+def insert_subscription(tx: sa.Connection, subscription: Subscription) -> None:
+    tx.execute(subscriptions.insert().values(**_values(subscription)))
+
+
+def update_subscription(tx: sa.Connection, subscription: Subscription) -> None:
+    tx.execute(subscriptions.update().where(subscriptions.c.id == subscription.id).values(**_values(subscription)))
+
+
+def find_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscription | None:
+    """One that is not deleted; it may have ended."""
+    where = (subscriptions.c.id == subscription_id, subscriptions.c.state != SubscriptionState.DELETED)
+    row = tx.execute(sa.select(subscriptions).where(*where)).first()
+    return _subscription(row) if row else None
+
+
+def list_subscriptions(
+    tx: sa.Connection, *, limit: int, before: uuid.UUID | None = None, partner: str | None = None
+) -> list[Subscription]:
+    """Newest first, without the deleted; `partner` narrows to one organisation."""
+    query = (
+        sa.select(subscriptions).where(subscriptions.c.state != SubscriptionState.DELETED)
+        .order_by(subscriptions.c.id.desc()).limit(limit)
+    )
+    if before:
+        query = query.where(subscriptions.c.id < before)
+    if partner:
+        query = query.where(subscriptions.c.partner == partner)
+    return [_subscription(row) for row in tx.execute(query)]
+
+
+def list_active(tx: sa.Connection) -> list[Subscription]:
+    query = sa.select(subscriptions).where(subscriptions.c.state == SubscriptionState.ACTIVE)
+    return [_subscription(row) for row in tx.execute(query.order_by(subscriptions.c.id))]
+
+
+def _values(subscription: Subscription) -> dict[str, Any]:
+    values = {field.name: getattr(subscription, field.name) for field in dataclasses.fields(subscription)}
+    return values | {"languages": list(subscription.languages), "categories": list(subscription.categories)}
+
+
+def _subscription(row: Any) -> Subscription:
+    return Subscription(
+        id=row.id, partner=row.partner, channel=row.channel, callback=row.callback,
+        languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
+        state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
+    )

@@ -1,0 +1,179 @@
+"""The tables. Times are stored as UTC and come back aware; JSON keeps the order of its keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(naming_convention={
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+})
+
+
+class Instant(sa.TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite, which has no zones, stores it without one."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _id() -> sa.Column[Any]:
+    return sa.Column("id", sa.Uuid, primary_key=True)
+
+
+releases = sa.Table(
+    "releases", metadata, _id(),
+    sa.Column("slug", sa.String(160), nullable=False, unique=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    # The revision that readers see; it moves only together with the feeds.
+    sa.Column("public_revision", sa.Integer),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("published_at", Instant, index=True),
+    sa.Column("set_aside_at", Instant),
+)
+
+revisions = sa.Table(
+    "revisions", metadata,
+    sa.Column("release_id", sa.ForeignKey("releases.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+# What the list of releases is searched by: the newest revision's text.
+editions = sa.Table(
+    "editions", metadata,
+    sa.Column("release_id", sa.ForeignKey("releases.id"), primary_key=True),
+    sa.Column("language", sa.String(35), primary_key=True),
+    sa.Column("headline", sa.Text, nullable=False),
+    sa.Column("body_text", sa.Text, nullable=False),
+)
+
+events = sa.Table(
+    "events", metadata, _id(),
+    sa.Column("type", sa.String(40), nullable=False),
+    sa.Column("release_id", sa.ForeignKey("releases.id"), index=True),
+    sa.Column("revision", sa.Integer),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("published_at", Instant),
+    sa.Column("planned_at", Instant),
+    sa.Column("set_aside_at", Instant),
+)
+sa.Index(
+    "ix_events_open", events.c.created_at,
+    sqlite_where=events.c.planned_at.is_(None), postgresql_where=events.c.planned_at.is_(None),
+)
+
+subscriptions = sa.Table(
+    "subscriptions", metadata, _id(),
+    sa.Column("partner", sa.String(200), nullable=False, index=True),
+    sa.Column("channel", sa.String(20), nullable=False),
+    sa.Column("callback", sa.String(2000), nullable=False),
+    sa.Column("languages", sa.JSON, nullable=False),
+    sa.Column("categories", sa.JSON, nullable=False),
+    sa.Column("secret", sa.String(120), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("ended_reason", sa.String(40)),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+# A body stands once for all subscriptions that get the same bytes of an event.
+payloads = sa.Table(
+    "payloads", metadata, _id(),
+    sa.Column("event_id", sa.ForeignKey("events.id"), nullable=False),
+    sa.Column("variant", sa.String(400), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("event_id", "variant"),
+)
+
+deliveries = sa.Table(
+    "deliveries", metadata, _id(),
+    sa.Column("event_id", sa.ForeignKey("events.id"), nullable=False),
+    sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), nullable=False),
+    sa.Column("payload_id", sa.ForeignKey("payloads.id"), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("next_attempt_at", Instant),
+    sa.Column("delivered_at", Instant),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("claim_owner", sa.String(80)),
+    sa.Column("claim_until", Instant),
+    sa.UniqueConstraint("event_id", "subscription_id"),
+)
+sa.Index(
+    "ix_deliveries_due", deliveries.c.next_attempt_at,
+    sqlite_where=deliveries.c.state == "due", postgresql_where=deliveries.c.state == "due",
+)
+sa.Index("ix_deliveries_subscription", deliveries.c.subscription_id, deliveries.c.state)
+
+attempts = sa.Table(
+    "attempts", metadata,
+    sa.Column("delivery_id", sa.ForeignKey("deliveries.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("duration_ms", sa.Integer, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("error", sa.String(40)),
+)
+
+documents = sa.Table(
+    "documents", metadata,
+    sa.Column("path", sa.String(200), primary_key=True),
+    sa.Column("media_type", sa.String(80), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("gzip_body", sa.LargeBinary, nullable=False),
+    sa.Column("etag", sa.String(80), nullable=False),
+    sa.Column("gzip_etag", sa.String(80), nullable=False),
+    sa.Column("last_modified", Instant, nullable=False),
+)
+
+# One row: which state of all documents is out, and the last instant given to a release.
+generations = sa.Table(
+    "generations", metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("published_at", Instant, nullable=False),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys", metadata,
+    sa.Column("api_key_id", sa.ForeignKey("api_keys.id"), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("release_id", sa.ForeignKey("releases.id"), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys", metadata, _id(),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("partner", sa.String(200)),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("revoked_at", Instant),
+)
+
+heartbeats = sa.Table(
+    "heartbeats", metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("beat_at", Instant, nullable=False),
+)

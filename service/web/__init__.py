@@ -1,0 +1,1 @@
+"""What readers see: the feeds, the pages, and the explanation of each problem."""

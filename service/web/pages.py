@@ -1,0 +1,152 @@
+"""The newsroom's pages: plain records in, HTML out. Nothing here knows who asks, or how."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_skeleton
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from service.config import Language, Profile
+from service.formats import FORMATS
+from service.messages import say, ui_language
+from service.model import Category, Edition, Release
+from service.views import iso
+
+_FORMAT_NAMES = {"atom": "Atom", "rss": "RSS", "json": "JSON Feed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The page's address in one language. ``url`` is absolute."""
+
+    language: Language
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLink:
+    url: str
+    media_type: str
+    format_name: str
+    title: str
+    language: Language
+
+
+def render_list(
+    profile: Profile, language: Language, items: Sequence[tuple[Release, Edition]], older_url: str | None
+) -> str:
+    """One page of public releases, newest first; `older_url` leads to the next one."""
+    places = [Place(other, profile.list_url(other)) for other in profile.languages]
+    return _render("list.html", profile, language, places, items=items, older_url=older_url)
+
+
+def render_release(profile: Profile, language: Language, release: Release, edition: Edition) -> str:
+    """`edition` is the release's edition in `language`; its `body_html` is trusted and goes in as it is."""
+    places = [
+        Place(other, profile.page_url(other, release.slug))
+        for other in profile.languages if release.edition(other.tag)
+    ]
+    authoritative = next((p for p in places if p.language.tag == release.authoritative_language), None)
+    return _render(
+        "release.html", profile, language, places, release=release, edition=edition,
+        lead=_lead(edition), authoritative=authoritative, categories=_categories(profile, language, release),
+    )
+
+
+def render_not_found(profile: Profile, language: Language) -> str:
+    words = ui_language(language.tag)
+    return render_problem(
+        profile, language, say(words, "page.not_found.title"), say(words, "page.not_found.text")
+    )
+
+
+def render_problem(profile: Profile, language: Language, title: str, text: str) -> str:
+    """What went wrong and what to do, in plain text. No search engine keeps the page."""
+    return _render("problem.html", profile, language, [], title=title, text=text)
+
+
+def _render(
+    template: str, profile: Profile, language: Language, places: Sequence[Place], **parts: Any
+) -> str:
+    locale = _locale(language.tag)
+    words = functools.partial(say, ui_language(language.tag))
+    others = places or [Place(other, profile.list_url(other)) for other in profile.languages]
+    return _environment().get_template(template).render(
+        profile=profile,
+        language=language,
+        newsroom=profile.text_in(profile.name, language.tag),
+        description=profile.text_in(profile.description, language.tag),
+        direction="rtl" if locale.text_direction == "rtl" else "ltr",
+        places=places,
+        siblings=[place for place in others if place.language != language],
+        feeds=list(_feeds(profile, language)),
+        say=words,
+        moment=functools.partial(_moment, locale, words),
+        date=lambda instant: format_date(instant, "long", locale=locale),
+        **parts,
+    )
+
+
+def _feeds(profile: Profile, language: Language) -> Iterator[FeedLink]:
+    """The page's own language first: readers such as Liferea take the first feed that they meet."""
+    for other in sorted(profile.languages, key=lambda candidate: candidate != language):
+        for name, media_type in FORMATS.items():
+            title = say(
+                ui_language(other.tag), "page.feed_title", name=profile.text_in(profile.name, other.tag),
+                language=other.name, format=_FORMAT_NAMES[name],
+            )
+            url = f"{profile.feed_address(other)}.{name}"
+            yield FeedLink(url, media_type, _FORMAT_NAMES[name], title, other)
+
+
+def _lead(edition: Edition) -> str | None:
+    """The summary, unless it only repeats how the body begins."""
+    start = " ".join(edition.body_text.split())
+    return None if start.startswith(edition.summary.removesuffix("…")) else edition.summary
+
+
+def _categories(profile: Profile, language: Language, release: Release) -> list[Category]:
+    return [
+        Category(term, profile.text_in(profile.categories.get(term, {}), language.tag) or term)
+        for term in release.categories
+    ]
+
+
+def _moment(locale: Locale, words: Any, instant: datetime) -> str:
+    time = format_skeleton("Hm", instant, locale=locale)
+    return words("page.moment", date=format_date(instant, "long", locale=locale), time=time)
+
+
+def _locale(tag: str) -> Locale:
+    try:
+        return Locale.parse(tag, sep="-")
+    except (ValueError, UnknownLocaleError):
+        return Locale("en")
+
+
+def _path(url: str) -> str:
+    """Links within the newsroom work at whatever host the reader came to."""
+    return urlsplit(url).path
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("service.web"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "path": _path,
+        "iso": iso,
+        # RFC 6068 and RFC 3966: nothing of an address or number may begin a new part of the URI.
+        "mailto": lambda address: "mailto:" + quote(address, safe="@"),
+        "tel": lambda number: "tel:" + "".join(sign for sign in number if sign in "+0123456789"),
+    }
+    return environment

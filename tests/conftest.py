@@ -1,0 +1,133 @@
+"""The parts that tests stand on: a real database of either kind, a newsroom, a release, an API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service import keys
+from service.app import create_app
+from service.config import Profile, Settings, load_profile, read_settings
+from service.edge import Services
+from service.model import Role
+from service.storage import Storage
+from tests.services.postgres import Postgres, start_postgres
+
+ROOT = Path(__file__).parent.parent
+
+
+class StoppedClock:
+    """A clock that moves only when a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 24, 8, 0, 0, 123456, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+class RecordingQueue:
+    """Keeps the nudges in place of a broker that loses none."""
+
+    def __init__(self) -> None:
+        self.nudges: list[str] = []
+        self.up = True
+
+    def publish(self) -> None:
+        self.nudges.append("publish")
+
+    def deliver(self) -> None:
+        self.nudges.append("deliver")
+
+    def is_up(self) -> bool:
+        return self.up
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with start_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/diglot.sqlite3"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create_database()
+
+
+@pytest.fixture
+def storage(database_url: str) -> Iterator[Storage]:
+    storage = Storage(database_url)
+    storage.migrate()
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
+
+
+@pytest.fixture
+def queue() -> RecordingQueue:
+    return RecordingQueue()
+
+
+@pytest.fixture(scope="session")
+def profile() -> Profile:
+    return load_profile(ROOT / "newsroom.json")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return read_settings({
+        "DIGLOT_DATA_DIR": str(tmp_path), "DIGLOT_DATABASE_URL": database_url,
+        "DIGLOT_ALLOW_NETWORKS": "127.0.0.0/8",
+    })
+
+
+@pytest.fixture
+def services(
+    settings: Settings, profile: Profile, storage: Storage, queue: RecordingQueue, clock: StoppedClock
+) -> Services:
+    return Services(settings=settings, profile=profile, storage=storage, queue=queue, clock=clock)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def client(services: Services) -> FlaskClient:
+    return create_app(services).test_client()
+
+
+@pytest.fixture
+def staff(storage: Storage, clock: StoppedClock) -> dict[str, str]:
+    """The headers of a staff key."""
+    return bearer(keys.make_key(storage, "desk", Role.STAFF, clock())[1])
+
+
+@pytest.fixture
+def admin(storage: Storage, clock: StoppedClock) -> dict[str, str]:
+    """The headers of an admin key."""
+    return bearer(keys.make_key(storage, "boss", Role.ADMIN, clock())[1])
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def release_document() -> dict[str, Any]:
+    """The shipped example, fresh for each test, without its slug so that it can be posted again."""
+    document: dict[str, Any] = json.loads((ROOT / "examples/release.json").read_text("utf-8"))
+    del document["slug"]
+    return document

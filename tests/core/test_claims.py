@@ -1,0 +1,129 @@
+"""A claim holds a delivery for one worker, for a time; what a lost claim reports counts for nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from service import subscriptions
+from service.deliveries import CLAIM, plan_test
+from service.model import Attempt, Claim, DeliveryState, Subscription
+from service.storage import Storage, deliveries
+from service.storage.deliveries import Outcome
+from tests.conftest import StoppedClock
+
+
+def subscribe(storage: Storage, clock: StoppedClock, partner: str = "P") -> Subscription:
+    order = {"partner": partner, "channel": "webhook", "callback": "https://p.example/", "languages": ["en"]}
+    return subscriptions.subscribe(storage, order, clock())
+
+
+def claim(storage: Storage, clock: StoppedClock, owner: str = "first", limit: int = 10) -> list[Claim]:
+    with storage.write() as tx:
+        return deliveries.claim_due(tx, owner, limit=limit, now=clock(), until=clock() + CLAIM)
+
+
+def record(storage: Storage, clock: StoppedClock, held: Claim, state: DeliveryState, **values: Any) -> bool:
+    attempt = Attempt(number=held.attempt, started_at=clock(), duration_ms=5, status=200)
+    outcome = Outcome(claim=held, attempt=attempt, state=state, next_attempt_at=values.get("next_attempt_at"))
+    with storage.write() as tx:
+        return deliveries.record_outcomes(tx, [outcome]) == []
+
+
+def test_a_claimed_delivery_is_not_claimed_again(storage: Storage, clock: StoppedClock) -> None:
+    plan_test(storage, subscribe(storage, clock), clock())
+    assert len(claim(storage, clock)) == 1
+    assert claim(storage, clock, "second") == []
+
+
+def test_a_claim_runs_out_and_keeps_its_message_id(storage: Storage, clock: StoppedClock) -> None:
+    """A worker that died holds nothing for longer than its claim; the partner can tell the repeat."""
+    plan_test(storage, subscribe(storage, clock), clock())
+    [lost] = claim(storage, clock)
+    clock.now += CLAIM
+    [found] = claim(storage, clock, "second")
+    assert found.message_id == lost.message_id
+    assert (lost.attempt, found.attempt) == (1, 2)
+
+
+def test_a_late_result_of_a_lost_claim_is_refused(storage: Storage, clock: StoppedClock) -> None:
+    delivery = plan_test(storage, subscribe(storage, clock), clock())
+    [lost] = claim(storage, clock)
+    clock.now += CLAIM
+    [held] = claim(storage, clock, "second")
+    assert not record(storage, clock, lost, DeliveryState.ABANDONED)
+    assert record(storage, clock, held, DeliveryState.DELIVERED)
+    with storage.read() as tx:
+        after = deliveries.find_delivery(tx, delivery.id)
+    assert after
+    assert after.state is DeliveryState.DELIVERED
+    assert [attempt.number for attempt in after.attempts] == [2]
+
+
+def test_a_subscription_is_served_one_at_a_time_oldest_first(storage: Storage, clock: StoppedClock) -> None:
+    """So a partner that hangs holds one place, and the order of what it gets is kept."""
+    subscription = subscribe(storage, clock)
+    owed = [plan_test(storage, subscription, clock()).id for _ in range(3)]
+    served = []
+    while held := claim(storage, clock):
+        assert len(held) == 1
+        served.append(held[0].delivery_id)
+        assert claim(storage, clock, "second") == []
+        record(storage, clock, held[0], DeliveryState.DELIVERED)
+    assert served == owed
+
+
+def test_a_failed_delivery_waits_and_lets_the_next_pass(storage: Storage, clock: StoppedClock) -> None:
+    subscription = subscribe(storage, clock)
+    first, second = (plan_test(storage, subscription, clock()).id for _ in range(2))
+    [held] = claim(storage, clock)
+    record(storage, clock, held, DeliveryState.DUE, next_attempt_at=clock() + timedelta(seconds=60))
+    [passing] = claim(storage, clock)
+    assert (held.delivery_id, passing.delivery_id) == (first, second)
+    record(storage, clock, passing, DeliveryState.DELIVERED)
+    assert claim(storage, clock) == []
+    clock.advance(seconds=60)
+    assert [again.delivery_id for again in claim(storage, clock)] == [first]
+
+
+def test_the_limit_is_kept(storage: Storage, clock: StoppedClock) -> None:
+    for number in range(5):
+        plan_test(storage, subscribe(storage, clock, f"P{number}"), clock())
+    assert len(claim(storage, clock, limit=3)) == 3
+    assert len(claim(storage, clock, limit=3)) == 2
+
+
+def test_an_ended_subscription_is_owed_nothing(storage: Storage, clock: StoppedClock) -> None:
+    subscription = subscribe(storage, clock)
+    delivery = plan_test(storage, subscription, clock())
+    with storage.write() as tx:
+        subscriptions.end_subscription(tx, subscription.id, "gone")
+    assert claim(storage, clock) == []
+    with storage.read() as tx:
+        after = deliveries.find_delivery(tx, delivery.id)
+    assert after and after.state is DeliveryState.ABANDONED
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_rival_workers_share_without_overlap(storage: Storage, clock: StoppedClock, number: int) -> None:
+    """Several processes claim at once: each delivery goes to one of them."""
+    import threading
+
+    for partner in range(40):
+        plan_test(storage, subscribe(storage, clock, f"P{partner}"), clock())
+    claimed: list[Claim] = []
+    barrier = threading.Barrier(4)
+
+    def work(owner: str) -> None:
+        barrier.wait()
+        while held := claim(storage, clock, owner, limit=5):
+            claimed.extend(held)
+
+    workers = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(claimed) == len({held.delivery_id for held in claimed}) == 40

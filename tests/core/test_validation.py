@@ -1,0 +1,123 @@
+"""A document is taken whole or refused with all its faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.config import Profile
+from service.errors import Invalid
+from service.feeds import render_documents
+from service.model import Draft
+from service.validation import validate_release
+from tests.factories import published
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["editions", "zh-Hans", "en", "headline", "body_text", "body_html", "slug", "categories"])
+        | st.text(max_size=4), inner, max_size=4,
+    ),
+    max_leaves=12,
+)
+
+
+def faults_of(document: Any, profile: Profile) -> dict[str, str]:
+    with pytest.raises(Invalid) as caught:
+        validate_release(document, profile)
+    return {fault.pointer: fault.code for fault in caught.value.faults}
+
+
+def test_the_example_is_valid(release_document: dict[str, Any], profile: Profile) -> None:
+    draft = validate_release(release_document, profile)
+    assert [edition.language for edition in draft.editions] == ["zh-Hans", "en"]
+    assert draft.warnings == ()
+
+
+def test_every_fault_is_told_at_once(release_document: dict[str, Any], profile: Profile) -> None:
+    """Schema faults and the newsroom's rules together, each at its own place."""
+    release_document["editions"]["en"]["headline"] = "  "
+    release_document["editions"]["en"]["sumary"] = "typo"
+    release_document["editions"]["zh-Hans"]["body_text"] = "This is no Chinese at all."
+    release_document["editions"]["fr"] = {"headline": "Bonjour", "body_text": "Bonjour"}
+    release_document["categories"] = ["visits", "sport"]
+    release_document["slug"] = "Not A Slug"
+    release_document["authoritative_language"] = "de"
+    assert faults_of(release_document, profile) == {
+        "/authoritative_language": "unknown_language",
+        "/categories/1": "unknown_category",
+        "/editions/en/headline": "empty",
+        "/editions/en/sumary": "did_you_mean",
+        "/editions/fr": "unknown_language",
+        "/editions/zh-Hans/body_text": "wrong_script",
+        "/slug": "wrong_slug",
+    }
+
+
+def test_a_missing_edition_is_named(release_document: dict[str, Any], profile: Profile) -> None:
+    del release_document["editions"]["en"]
+    assert faults_of(release_document, profile) == {"/editions/en": "missing_edition"}
+
+
+@pytest.mark.parametrize("change", [{"body_html": "<p>also</p>"}, {"body_text": None}])
+def test_a_body_stands_exactly_once(
+    release_document: dict[str, Any], profile: Profile, change: dict[str, Any]
+) -> None:
+    edition = release_document["editions"]["en"]
+    edition.update(change)
+    if edition["body_text"] is None:
+        del edition["body_text"]
+    assert faults_of(release_document, profile) == {"/editions/en": "exactly_one"}
+
+
+def test_a_body_of_scripts_alone_is_empty(release_document: dict[str, Any], profile: Profile) -> None:
+    release_document["editions"]["en"] = {"headline": "Hello", "body_html": "<script>all()</script>"}
+    assert faults_of(release_document, profile) == {"/editions/en/body_html": "empty_after_cleaning"}
+
+
+def test_swapped_editions_are_refused(release_document: dict[str, Any], profile: Profile) -> None:
+    """The commonest paste error: each text under the other language."""
+    editions = release_document["editions"]
+    editions["zh-Hans"], editions["en"] = editions["en"], editions["zh-Hans"]
+    assert set(faults_of(release_document, profile).values()) == {"wrong_script"}
+
+
+def test_lost_characters_are_warned_of(release_document: dict[str, Any], profile: Profile) -> None:
+    release_document["editions"]["en"]["headline"] = "Bell\x07 rings"
+    draft = validate_release(release_document, profile)
+    assert draft.editions[1].headline == "Bell rings"
+    [warning] = draft.warnings
+    assert (warning.pointer, warning.code) == ("/editions/en/headline", "characters_removed")
+    assert warning.params == {"characters": ["U+0007"]}
+
+
+@given(document=JSON_VALUES)
+def test_any_json_is_taken_or_refused_but_never_crashes(document: Any, profile: Profile) -> None:
+    try:
+        validate_release(document, profile)
+    except Invalid as error:
+        assert error.faults
+
+
+@settings(max_examples=60, deadline=None)
+@given(chinese=st.text(min_size=1), english=st.text(min_size=1), as_html=st.booleans())
+def test_whatever_is_accepted_renders_in_every_feed(
+    chinese: str, english: str, as_html: bool, profile: Profile
+) -> None:
+    """Ingest is the last gate: behind it no text can break a feed."""
+    kind = "body_html" if as_html else "body_text"
+    document = {"editions": {
+        "zh-Hans": {"headline": "标题" + chinese, kind: "正文，" * 40 + chinese},
+        "en": {"headline": "Title" + english, kind: "Body text. " * 40 + english},
+    }}
+    try:
+        draft: Draft = validate_release(document, profile)
+    except Invalid:
+        return
+    release = published(draft)
+    documents, broken = render_documents(profile, [release], release.updated_at)
+    assert not broken
+    assert len(documents) == 6

@@ -1,0 +1,85 @@
+"""One bilingual wire in two feeds, from which the golden documents are made."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from service.model import Category, Entry, Feed, Related
+
+SITE = "https://press.example"
+PATHS = {"zh-Hans": "zh", "en": "en"}
+OTHER = {"zh-Hans": "en", "en": "zh-Hans"}
+WORDS = {
+    "zh-Hans": {
+        "title": "江海职教协会新闻",
+        "subtitle": "江海职业教育协会的中英文新闻稿",
+        "author": "江海职业教育协会",
+        "category": "合作 & 交流",
+        "headlines": (
+            "林晓岚率团访问“青蓝”实训中心 & 签署备忘录",
+            "第二届技能周将于十二月开幕",
+            "𠮷野工坊:新课程 <焊接基础> 上线",
+        ),
+        "summary": "双方就师资互访、课程共建 & 学分互认达成一致:3 < 5 项已落实。",
+        "body": "<p>近日,林晓岚会长一行赴青蓝实训中心调研交流,与中心负责人座谈。</p>\n"
+        "<p>双方商定:A&amp;B 两个项目先行,<strong>明年三月</strong>启动🎉。</p>",
+    },
+    "en": {
+        "title": "Jianghai Vocational Education News",
+        "subtitle": "Press releases of the Jianghai Association, in Chinese and English",
+        "author": "Jianghai Vocational Education Association",
+        "category": "Cooperation & Exchange",
+        "headlines": (
+            "Lin Xiaolan Leads Delegation to the “Qinglan” Training Centre & Signs Memorandum",
+            "Second Skills Week to Open in December",
+            "Yoshino Workshop: New Course <Welding Basics> Goes Live",
+        ),
+        "summary": "The two sides agreed on teacher visits, shared courses & credits: 3 < 5 points are settled.",
+        "body": "<p>President Lin Xiaolan recently led a delegation to the Qinglan Training Centre.</p>\n"
+        "<p>Projects A&amp;B come first and <strong>start next March</strong> 🎉.</p>",
+    },
+}
+SLUGS = ("qinglan-visit", "skills-week", "welding-basics")
+LATEST = datetime(2026, 11, 20, 9, 30, 15, 250_000, tzinfo=timezone(timedelta(hours=8)))
+
+
+def page_url(language: str, slug: str) -> str:
+    return f"{SITE}/{PATHS[language]}/releases/{slug}"
+
+
+def make_entry(language: str, number: int) -> Entry:
+    words, slug = WORDS[language], SLUGS[number]
+    published = LATEST - timedelta(days=number, milliseconds=250 if number == 1 else 0)
+    return Entry(
+        id=f"tag:press.example,2026:{slug}:{language}",
+        language=language,
+        title=words["headlines"][number],
+        summary=words["summary"],
+        content_html=words["body"],
+        url=page_url(language, slug),
+        published=published,
+        updated=published + timedelta(minutes=number),
+        related=(Related(OTHER[language], page_url(OTHER[language], slug)),),
+        categories=(Category("cooperation", words["category"]),) if number < 2 else (),
+    )
+
+
+def make_feed(language: str) -> Feed:
+    """Chinese has an address for its author and English none, so both kinds of byline are rendered."""
+    words = WORDS[language]
+    entries = tuple(make_entry(language, number) for number in range(len(SLUGS)))
+    return Feed(
+        id=f"tag:press.example,2026:feed:{language}",
+        language=language,
+        title=words["title"],
+        subtitle=words["subtitle"],
+        address=f"{SITE}/feeds/{PATHS[language]}",
+        page_url=f"{SITE}/{PATHS[language]}/",
+        author_name=words["author"],
+        author_email="news@press.example" if language == "zh-Hans" else None,
+        updated=max(entry.updated for entry in entries).astimezone(UTC),
+        icon_url=f"{SITE}/icon.png",
+        hub_url=f"{SITE}/hub",
+        related=(Related(OTHER[language], f"{SITE}/feeds/{PATHS[OTHER[language]]}"),),
+        entries=entries,
+    )

@@ -1,0 +1,45 @@
+"""The bytes themselves. A change here reaches every reader: look at the diff before taking it over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from service.formats import FORMATS, render
+from service.model import Feed
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_documents_are_the_golden_ones_byte_for_byte(feed: Feed, format: str) -> None:
+    golden = GOLDEN / f"{feed.address.rpartition('/')[2]}.{format}"
+    assert render(feed, format) == golden.read_bytes()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_equal_feed_gives_equal_bytes_whatever_offset_its_times_are_told_in(feed: Feed, format: str) -> None:
+    in_utc = tuple(
+        replace(entry, published=entry.published.astimezone(UTC), updated=entry.updated.astimezone(UTC))
+        for entry in feed.entries
+    )
+    assert render(feed, format) == render(replace(feed, entries=in_utc), format)
+
+
+def test_the_machine_s_clock_zone_locale_and_hash_seed_leave_no_trace(feed: Feed) -> None:
+    script = (
+        "import sys, locale\n"
+        "locale.setlocale(locale.LC_ALL, '')\n"
+        "from tests.formats.sample import make_feed; from service.formats import FORMATS, render\n"
+        f"for format in FORMATS: sys.stdout.buffer.write(render(make_feed({feed.language!r}), format))\n"
+    )
+    elsewhere = os.environ | {"TZ": "Asia/Shanghai", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "7"}
+    root = Path(__file__).parents[2]
+    there = subprocess.run([sys.executable, "-c", script], env=elsewhere, cwd=root, capture_output=True, check=True)
+    assert there.stdout == b"".join(render(feed, format) for format in FORMATS)

@@ -1,0 +1,260 @@
+"""The newsroom's pages, read as a browser reads them."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from datetime import UTC, datetime
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+
+from service.config import Language, Profile
+from service.model import Edition, Release, ReleaseState
+from service.web.pages import render_list, render_not_found, render_problem, render_release
+
+ZH = Language("zh-Hans", "zh", "简体中文")
+EN = Language("en", "en", "English")
+PROFILE = Profile(
+    id="tag:news.example,2026:newsroom",
+    base_url="https://news.example",
+    name={"zh-Hans": "临江新闻室", "en": "Linjiang Newsroom"},
+    description={"zh-Hans": "临江各院校的消息", "en": "News from the colleges of Linjiang"},
+    languages=(ZH, EN),
+    categories={"education": {"zh-Hans": "教育", "en": "Education"}},
+    contact_email="press@news.example",
+    icon="https://news.example/icon.png",
+    feed_entries=25,
+)
+EDITIONS = (
+    Edition(
+        language="zh-Hans", headline="交流团到访临江港口技术学院", summary="双方商定互派教师。",
+        dateline="临江，9月18日",
+        body_text="交流团一行十二人到访。\n\n双方商定互派教师。",
+        body_html="<p>交流团一行<strong>十二人</strong>到访。</p>\n<p>双方商定互派教师。</p>",
+    ),
+    Edition(
+        language="en", headline="Delegation Visits Linjiang Port Institute",
+        summary="A delegation of twelve…", body_text="A delegation of twelve visited.",
+        body_html="<p>A delegation of twelve visited.</p>",
+    ),
+)
+NOON = datetime(2026, 9, 18, 12, 5, tzinfo=UTC)
+CONTACT = {"name": "苏闻笛", "organization": "学院", "email": "su@news.example", "phone": "+86 21 5555 0100"}
+RELEASE = Release(
+    id=uuid.UUID(int=1), slug="delegation-visits", revision=1, state=ReleaseState.PUBLISHED,
+    editions=EDITIONS, created_at=NOON, updated_at=NOON, published_at=NOON,
+    authoritative_language="zh-Hans", categories=("education", "unlisted"), contacts=(CONTACT,),
+)
+HOSTILE = '<script>alert(1)</script>" onload="x" \'&{{ 7*7 }}'
+BOTH = pytest.mark.parametrize(
+    ("language", "edition"), [(ZH, EDITIONS[0]), (EN, EDITIONS[1])], ids=["zh", "en"]
+)
+
+
+def read(html: str) -> Element:
+    """Strictly: the first parse error of HTML5 raises."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
+
+
+def links(page: Element, rel: str, **attributes: str) -> list[Element]:
+    wanted = {"rel": rel, **attributes}
+    return [link for link in page.iter("link") if wanted.items() <= link.attrib.items()]
+
+
+def alternates(page: Element) -> dict[str, str]:
+    found = links(page, "alternate")
+    return {link.attrib["hreflang"]: link.attrib["href"] for link in found if "hreflang" in link.attrib}
+
+
+def text_of(page: Element, tag: str) -> str:
+    return " ".join("".join(element.itertext()).strip() for element in page.iter(tag))
+
+
+def every_page(profile: Profile, language: Language, release: Release) -> list[str]:
+    edition = release.edition(language.tag)
+    assert edition
+    return [
+        render_list(profile, language, [], None),
+        render_list(profile, language, [(release, edition)], f"/{language.url_name}/?before=x&y=z"),
+        render_release(profile, language, release, edition),
+        render_not_found(profile, language),
+        render_problem(profile, language, release.editions[0].headline, "…"),
+    ]
+
+
+@BOTH
+def test_every_page_is_valid_html5_in_its_own_language(language: Language, edition: Edition) -> None:
+    for html in every_page(PROFILE, language, RELEASE):
+        page = read(html)
+        assert (page.attrib["lang"], page.attrib["dir"]) == (language.tag, "ltr")
+        assert len(list(page.iter("h1"))) == len(list(page.iter("main"))) == 1
+        assert len(list(page.iter("title"))) == 1
+
+
+@BOTH
+def test_no_page_carries_a_script_or_a_style_of_its_own(language: Language, edition: Edition) -> None:
+    for html in every_page(PROFILE, language, RELEASE):
+        page = read(html)
+        assert not list(page.iter("script")) + list(page.iter("style"))
+        names = {name for element in page.iter() for name in element.attrib}
+        assert not [name for name in names if name == "style" or name.startswith("on")]
+        assert [link.attrib["href"] for link in links(page, "stylesheet")] == ["/static/diglot.css"]
+
+
+@BOTH
+def test_a_hostile_text_is_shown_and_never_run(language: Language, edition: Edition) -> None:
+    editions = tuple(
+        dataclasses.replace(e, headline=HOSTILE, summary=HOSTILE, dateline=HOSTILE) for e in EDITIONS
+    )
+    contact = {"name": HOSTILE, "email": "a?bcc=b&c@news.example", "phone": "+1 (2)/3"}
+    release = dataclasses.replace(RELEASE, editions=editions, categories=(HOSTILE,), contacts=(contact,))
+    profile = dataclasses.replace(PROFILE, name={"en": HOSTILE}, description={"en": HOSTILE})
+    pages = [read(html) for html in every_page(profile, language, release)]
+    for page in pages:
+        assert not list(page.iter("script"))
+        assert not [element for element in page.iter() if "onload" in element.attrib]
+    shown = text_of(pages[2], "article")
+    assert shown.count(HOSTILE) == 3
+    hrefs = [a.attrib["href"] for a in pages[2].iter("a")]
+    assert {"mailto:a%3Fbcc%3Db%26c@news.example", "tel:+123"} <= set(hrefs)
+
+
+@BOTH
+def test_the_body_goes_in_as_it_is(language: Language, edition: Edition) -> None:
+    assert edition.body_html in render_release(PROFILE, language, RELEASE, edition)
+
+
+@BOTH
+def test_a_release_names_its_page_in_every_language_and_itself_as_canonical(
+    language: Language, edition: Edition
+) -> None:
+    page = read(render_release(PROFILE, language, RELEASE, edition))
+    assert alternates(page) == {
+        "zh-Hans": "https://news.example/zh/releases/delegation-visits",
+        "en": "https://news.example/en/releases/delegation-visits",
+        "x-default": "https://news.example/zh/releases/delegation-visits",
+    }
+    canonical = [link.attrib["href"] for link in links(page, "canonical")]
+    assert canonical == [f"https://news.example/{language.url_name}/releases/delegation-visits"]
+
+
+@BOTH
+def test_a_list_names_the_list_in_every_language(language: Language, edition: Edition) -> None:
+    page = read(render_list(PROFILE, language, [], None))
+    assert alternates(page) == {
+        "zh-Hans": "https://news.example/zh/",
+        "en": "https://news.example/en/",
+        "x-default": "https://news.example/zh/",
+    }
+    assert [link.attrib["href"] for link in links(page, "canonical")] == [PROFILE.list_url(language)]
+
+
+def test_a_release_without_an_edition_in_a_language_has_no_alternate_there() -> None:
+    profile = dataclasses.replace(PROFILE, languages=(*PROFILE.languages, Language("fr", "fr", "Français")))
+    page = read(render_release(profile, EN, RELEASE, EDITIONS[1]))
+    assert set(alternates(page)) == {"zh-Hans", "en", "x-default"}
+
+
+@BOTH
+def test_feeds_are_found_own_language_first_and_atom_before_rss_before_json(
+    language: Language, edition: Edition
+) -> None:
+    page = read(render_release(PROFILE, language, RELEASE, edition))
+    found = [link.attrib for link in links(page, "alternate") if "type" in link.attrib]
+    feeds = [(link["href"], link["type"]) for link in found]
+    other = EN if language is ZH else ZH
+    types = {"atom": "application/atom+xml", "rss": "application/rss+xml", "json": "application/feed+json"}
+    assert feeds == [
+        (f"https://news.example/feeds/{known.url_name}.{name}", media_type)
+        for known in (language, other) for name, media_type in types.items()
+    ]
+
+
+@BOTH
+def test_the_switch_leads_to_the_same_release_in_the_other_language(
+    language: Language, edition: Edition
+) -> None:
+    page = read(render_release(PROFILE, language, RELEASE, edition))
+    other = EN if language is ZH else ZH
+    nav = next(page.iter("nav"))
+    assert [(a.attrib["href"], a.attrib["lang"], a.text) for a in nav.iter("a")] == [
+        (f"/{other.url_name}/releases/delegation-visits", other.tag, other.name)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("language", "edition", "shown"),
+    [
+        (ZH, EDITIONS[0], "2026年9月18日 12:05（协调世界时）"),
+        (EN, EDITIONS[1], "September 18, 2026, 12:05 UTC"),
+    ],
+    ids=["zh", "en"],
+)
+def test_dates_read_as_the_language_writes_them_and_stay_exact_for_programs(
+    language: Language, edition: Edition, shown: str
+) -> None:
+    time = next(read(render_release(PROFILE, language, RELEASE, edition)).iter("time"))
+    assert (time.text, time.attrib["datetime"]) == (shown, "2026-09-18T12:05:00.000Z")
+
+
+def test_only_a_revised_release_says_when_it_was_updated() -> None:
+    revised = dataclasses.replace(RELEASE, revision=2)
+    assert "更新时间" not in render_release(PROFILE, ZH, RELEASE, EDITIONS[0])
+    assert "更新时间" in render_release(PROFILE, ZH, revised, EDITIONS[0])
+
+
+def test_categories_carry_their_label_and_contacts_all_that_is_known() -> None:
+    page = read(render_release(PROFILE, ZH, RELEASE, EDITIONS[0]))
+    items = text_of(page, "li")
+    assert "教育" in items and "unlisted" in items
+    for word in ("苏闻笛", "学院", "su@news.example", "+86 21 5555 0100"):
+        assert word in text_of(page, "address")
+
+
+def test_a_contact_needs_nothing_but_a_name() -> None:
+    release = dataclasses.replace(RELEASE, contacts=({"name": "Su"},))
+    assert text_of(read(render_release(PROFILE, EN, release, EDITIONS[1])), "address") == "Su"
+
+
+def test_the_note_leads_from_the_other_edition_to_the_authoritative_one() -> None:
+    here = read(render_release(PROFILE, ZH, RELEASE, EDITIONS[0]))
+    there = read(render_release(PROFILE, EN, RELEASE, EDITIONS[1]))
+    neither = dataclasses.replace(RELEASE, authoritative_language=None)
+    assert "本版本为权威版本" in text_of(here, "article")
+    target = next(a for a in next(there.iter("article")).iter("a"))
+    assert (target.attrib["href"], target.text) == ("/zh/releases/delegation-visits", "简体中文")
+    assert "uthoritative" not in render_release(PROFILE, EN, neither, EDITIONS[1])
+
+
+def test_a_summary_that_only_repeats_the_beginning_is_not_shown_twice() -> None:
+    assert "双方商定互派教师。" in text_of(read(render_release(PROFILE, ZH, RELEASE, EDITIONS[0])), "article")
+    assert "…" not in text_of(read(render_release(PROFILE, EN, RELEASE, EDITIONS[1])), "article")
+
+
+@pytest.mark.parametrize(("language", "sentence"), [(ZH, "还没有发布稿"), (EN, "no releases yet")])
+def test_an_empty_list_says_so_kindly(language: Language, sentence: str) -> None:
+    assert sentence in text_of(read(render_list(PROFILE, language, [], None)), "main")
+
+
+def test_a_list_links_each_release_and_the_older_ones() -> None:
+    page = read(render_list(PROFILE, EN, [(RELEASE, EDITIONS[1])], "/en/?before=a&b"))
+    hrefs = [a.attrib["href"] for a in next(page.iter("main")).iter("a")]
+    assert hrefs == ["/en/releases/delegation-visits", "/en/?before=a&b"]
+
+
+def test_what_is_not_there_is_kept_from_search_engines_and_claims_no_address() -> None:
+    page = read(render_not_found(PROFILE, ZH))
+    robots = [meta.attrib["content"] for meta in page.iter("meta") if meta.attrib.get("name") == "robots"]
+    assert (robots, alternates(page), links(page, "canonical")) == (["noindex"], {}, [])
+
+
+def test_a_language_that_the_catalogue_does_not_know_still_has_its_own_dates_and_direction() -> None:
+    arabic = Language("ar", "ar", "العربية")
+    profile = dataclasses.replace(PROFILE, languages=(EN, arabic))
+    edition = dataclasses.replace(EDITIONS[1], language="ar", headline="زيارة")
+    release = dataclasses.replace(RELEASE, editions=(EDITIONS[1], edition))
+    page = read(render_release(profile, arabic, release, edition))
+    assert page.attrib["dir"] == "rtl"
+    assert "سبتمبر" in text_of(page, "time")

@@ -1,0 +1,111 @@
+"""The wires between the parts, which no type checker sees."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from service import queue
+from service.api.auth import PUBLIC
+from service.queue import Queue
+from service.supervisor import service_stages
+from tests.conftest import ROOT
+
+TASKS = {queue.PUBLISH, queue.DELIVER, queue.SWEEP}
+
+
+@pytest.fixture(scope="module")
+def workers_app() -> object:
+    import os
+
+    os.environ.setdefault("DIGLOT_REDIS_URL", "redis://127.0.0.1:1/0")
+    from workers.app import app
+
+    app.loader.import_default_modules()
+    return app
+
+
+def test_every_sent_name_is_a_task_and_the_other_way_round(workers_app: object) -> None:
+    """Celery accepts a misspelt name in silence."""
+    registered = {name for name in workers_app.tasks if not name.startswith("celery.")}  # type: ignore[attr-defined]
+    assert registered == TASKS == set(queue.ROUTES)
+
+
+def test_every_task_takes_what_is_sent(workers_app: object) -> None:
+    """Messages carry no arguments: the row is the truth."""
+    for name in TASKS:
+        task = workers_app.tasks[name]  # type: ignore[attr-defined]
+        assert not inspect.signature(task.run).parameters, name
+    sent = re.findall(r"self\._send\(([^)]*)\)", inspect.getsource(Queue))
+    assert all("," not in arguments for arguments in sent)
+
+
+def test_beat_sends_only_known_tasks(workers_app: object) -> None:
+    for entry in workers_app.conf.beat_schedule.values():  # type: ignore[attr-defined]
+        assert entry["task"] in TASKS
+
+
+@pytest.mark.parametrize("source", ["supervisor", "compose"])
+def test_every_queue_is_consumed(source: str, tmp_path: Path) -> None:
+    from service.config import read_settings
+
+    if source == "compose":
+        command = (ROOT / "compose.yaml").read_text("utf-8")
+    else:
+        settings = read_settings({"DIGLOT_DATA_DIR": str(tmp_path)})
+        command = " ".join(word for stage in service_stages(settings) for program in stage for word in program.command)
+    consumed = re.search(r"-Q[\s\",]+([a-z,]+)", command)
+    assert consumed
+    assert set(consumed[1].split(",")) == {route["queue"] for route in queue.ROUTES.values()}
+
+
+def test_every_route_names_its_roles_or_is_public(client: FlaskClient) -> None:
+    views = client.application.view_functions
+    guarded = {endpoint for endpoint, view in views.items() if getattr(view, "diglot_roles", None)}
+    assert guarded | PUBLIC == set(views)
+    assert not guarded & PUBLIC
+
+
+def test_every_guarded_route_refuses_strangers(client: FlaskClient) -> None:
+    for rule in client.application.url_map.iter_rules():
+        if rule.endpoint in PUBLIC:
+            continue
+        path = re.sub(r"<[^>]+>", "0192f0c0-0000-7000-8000-000000000000", rule.rule)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}):
+                answer = client.open(path, method=method, headers=headers)
+                assert answer.status_code == 401, (method, rule.rule)
+                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+                assert answer.json["code"] == "unauthorized"
+
+
+def test_a_small_role_is_forbidden(client: FlaskClient, staff: dict[str, str]) -> None:
+    assert client.get("/v1/keys", headers=staff).status_code == 403
+
+
+def test_openapi_covers_every_route(client: FlaskClient) -> None:
+    described = client.get("/v1/openapi.json").json["paths"]
+    hidden = {"static", "swagger_ui.show"}
+    for rule in client.application.url_map.iter_rules():
+        if rule.endpoint in hidden:
+            continue
+        shape = re.sub(r"<(?:[a-z]+:)?[^>]+>", "{}", rule.rule)
+        paths = [path for path in described if re.sub(r"\{[^}]+\}(?:\.\{[^}]+\})?", "{}", path) == shape]
+        assert paths, rule.rule
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            assert method.lower() in described[paths[0]], (method, rule.rule)
+
+
+def test_only_our_own_server_is_asked_for_the_documentation(client: FlaskClient) -> None:
+    """The page must work in a closed network: no script, style or font from elsewhere."""
+    with client.get("/docs/") as page:
+        links = re.findall(r"(?:src|href)=\"([^\"]+)\"", page.text)
+    assert links
+    for link in links:
+        assert "//" not in link, link
+        with client.get(f"/docs/{link.removeprefix('./').removeprefix('/docs/')}") as asset:
+            assert asset.status_code == 200, link

@@ -1,0 +1,41 @@
+"""The Celery application: `celery -A workers.app worker` and `celery -A workers.app beat`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery.signals import setup_logging
+
+from service.queue import SWEEP, make_celery
+from workers import context
+
+SWEEP_SECONDS = 2.0
+
+app = make_celery(
+    context.redis_url(),
+    include=["workers.publish", "workers.deliver", "workers.sweep"],
+    # Acknowledged only when done, so that a task of a killed worker comes again.
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    beat_schedule={
+        "sweep": {
+            "task": SWEEP,
+            "schedule": SWEEP_SECONDS,
+            # While no worker is up, sweeps must not pile up.
+            "options": {"expires": SWEEP_SECONDS * 2},
+        },
+    },
+)
+
+
+@setup_logging.connect
+def configure_logging(**_: Any) -> None:
+    """Our own form, in place of Celery's, which logs the arguments of tasks."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("celery.beat").setLevel(logging.WARNING)
+    logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,153 @@
+"""The courier: one thread per worker process that sends what is due, to many partners at once."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from celery.signals import worker_shutdown
+
+from service import queue
+from service.clock import Clock, utc_now
+from service.config import VERSION
+from service.deliveries import CLAIM, decide
+from service.errors import DiglotError
+from service.model import Attempt, Claim
+from service.signing import sign
+from service.storage import Storage, deliveries
+from service.storage.deliveries import Outcome
+from service.subscriptions import end_subscription
+from workers import context
+from workers.app import app
+from workers.outbound import Outbound, Request, Response
+
+log = logging.getLogger(__name__)
+
+MOST_IN_FLIGHT = 256
+# How long the thread sleeps at most when nothing happens; a nudge wakes it at once.
+IDLE_SECONDS = 1.0
+
+
+class Courier:
+    """Claims due deliveries, sends them outside any transaction, records what came of them.
+
+    All state that matters is in the database: a courier that dies leaves claims that run out.
+    """
+
+    def __init__(self, storage: Storage, outbound: Outbound, owner: str, clock: Clock = utc_now) -> None:
+        self._storage, self._outbound, self._owner, self._clock = storage, outbound, owner, clock
+        self._chance = random.SystemRandom()
+        self._nudged, self._stopping = threading.Event(), threading.Event()
+        self._unrecorded: list[tuple[Claim, Response]] = []
+        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def nudge(self) -> None:
+        """Something may be due. Callable from any thread."""
+        self._nudged.set()
+        self._outbound.wake()
+
+    def stop(self) -> None:
+        """Claim nothing more; return when what is in flight is recorded."""
+        self._stopping.set()
+        self._outbound.wake()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set() or self._outbound.in_flight or self._unrecorded:
+            try:
+                self._turn()
+            except DiglotError as error:
+                log.warning("the courier waits: %s", error)
+                self._stopping.wait(IDLE_SECONDS)
+            except Exception:
+                # A delivery that breaks us must not keep the others; its claim runs out by itself.
+                log.exception("the courier stumbled")
+                self._stopping.wait(IDLE_SECONDS)
+        self._outbound.close()
+
+    def _turn(self) -> None:
+        if self._nudged.is_set() and not self._stopping.is_set():
+            self._start_due()
+        self._unrecorded += self._outbound.wait(IDLE_SECONDS)
+        if self._unrecorded:
+            self._record(self._unrecorded)
+            self._unrecorded = []
+            # A finished delivery frees its subscription for the next one.
+            self._nudged.set()
+
+    def _start_due(self) -> None:
+        free = MOST_IN_FLIGHT - self._outbound.in_flight
+        if not free:
+            return
+        self._nudged.clear()
+        now = self._clock()
+        with self._storage.write() as tx:
+            claims = deliveries.claim_due(tx, self._owner, limit=free, now=now, until=now + CLAIM)
+        for claim in claims:
+            self._outbound.start(self._request(claim), claim)
+
+    def _request(self, claim: Claim) -> Request:
+        timestamp = int(self._clock().timestamp())
+        return Request(claim.callback, claim.body, {
+            "content-type": "application/json",
+            "user-agent": f"Diglot/{VERSION}",
+            "webhook-id": claim.message_id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(claim.secret, claim.message_id, timestamp, claim.body),
+        })
+
+    def _record(self, finished: Sequence[tuple[Claim, Response]]) -> None:
+        now = self._clock()
+        decisions = [
+            decide(claim.attempt, response.status, response.headers, now, self._chance)
+            for claim, response in finished
+        ]
+        outcomes = [
+            Outcome(claim=claim, attempt=self._attempt(claim, response),
+                    state=decision.state, next_attempt_at=decision.next_attempt_at)
+            for (claim, response), decision in zip(finished, decisions, strict=True)
+        ]
+        with self._storage.write() as tx:
+            lost = deliveries.record_outcomes(tx, outcomes)
+            for (claim, _), decision in zip(finished, decisions, strict=True):
+                if decision.ends_subscription:
+                    end_subscription(tx, claim.subscription_id, "gone")
+        for outcome in lost:
+            log.warning("delivery %s: a late result of a lost claim is refused", outcome.claim.delivery_id)
+
+    def _attempt(self, claim: Claim, response: Response) -> Attempt:
+        started_at = self._clock() - timedelta(milliseconds=response.duration_ms)
+        return Attempt(
+            number=claim.attempt, started_at=started_at, duration_ms=response.duration_ms,
+            status=response.status, error=response.error,
+        )
+
+
+_courier: Courier | None = None
+_starting = threading.Lock()
+
+
+@app.task(name=queue.DELIVER)
+def deliver() -> None:
+    """Wake this process's courier."""
+    global _courier
+    with _starting:
+        if _courier is None:
+            outbound = Outbound(context.settings().allowed_networks)
+            _courier = Courier(context.storage(), outbound, context.owner())
+            _courier.start()
+    _courier.nudge()
+
+
+@worker_shutdown.connect
+def finish(**_: Any) -> None:
+    """Nothing that is in flight is lost by a warm stop."""
+    if _courier is not None:
+        _courier.stop()

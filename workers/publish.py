@@ -1,0 +1,27 @@
+"""Accepted releases into the feeds, and what partners are owed into rows."""
+
+from __future__ import annotations
+
+import logging
+
+from service import queue
+from service.clock import utc_now
+from service.deliveries import plan_due
+from service.publishing import publish_due
+from workers import context
+from workers.app import app
+
+log = logging.getLogger(__name__)
+
+
+@app.task(name=queue.PUBLISH)
+def publish() -> None:
+    """Make public what is accepted, then plan the deliveries of what is public."""
+    published = publish_due(context.storage(), context.profile(), utc_now)
+    if published.count:
+        log.info("%s releases went public", published.count)
+    if published.wait_seconds:
+        # Two swaps never share a second; the wait is far below the broker's visibility timeout.
+        publish.apply_async(countdown=published.wait_seconds)
+    if plan_due(context.storage(), context.profile(), utc_now):
+        context.queue().deliver()

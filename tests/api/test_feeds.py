@@ -149,7 +149,7 @@ def test_older_pages_are_reached_from_the_list(
         page = client.get(path).text
         seen |= set(re.findall(r"/en/releases/([a-z0-9-]+)", page))
         older = re.search(r'href="([^"]*\?before=[^"]+)"', page)
-        path = older[1] if older else None
+        path = f"/en/{older[1]}" if older else None
     assert seen == slugs
 
 

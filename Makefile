@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RELEASE ?= examples/release.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock clean
+.PHONY: help demo run test faults check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -19,7 +19,10 @@ run: $(VENV)/.run ## start the service; its data stays in ./data
 test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not fault'
+
+faults: $(VENV)/.dev ## kill, flush and hang the real processes (some minutes)
+	$(BIN)/pytest -m fault
 
 check: $(VENV)/.dev ## lint the container files
 	$(BIN)/hadolint Dockerfile

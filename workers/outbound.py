@@ -1,238 +1,280 @@
-"""The one way out: many guarded POSTs at once on one curl multi handle, driven by one thread."""
+"""The one guarded HTTP client: many pushes at once, none to an address that is not allowed."""
 
 from __future__ import annotations
 
-import contextlib
 import selectors
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import certifi
 import pycurl
 
 from service.networks import AllowedNetworks, vet_address
 
-DEADLINE_SECONDS = 15.0
-RESPONSE_LIMIT = 16 * 1024
-HEADER_LIMIT = 64 * 1024
-# A kept connection was vetted when it was opened; the name may lead elsewhere soon.
-LONGEST_REUSE_SECONDS = 30
+# A partner's honest headers are a few hundred bytes; curl by itself would take 300 kB.
+_HEADER_LIMIT = 32_768
+# An idle connection is kept for the next push of a burst, not for the next day's.
+_IDLE_SECONDS, _LIFETIME_SECONDS, _MOST_IDLE = 10, 60, 256
+_HANDLES_KEPT = 256
 
 _ERRORS = {
+    pycurl.E_URL_MALFORMAT: "bad_url",
     pycurl.E_COULDNT_RESOLVE_HOST: "dns_failed",
     pycurl.E_COULDNT_CONNECT: "connect_failed",
     pycurl.E_OPERATION_TIMEDOUT: "deadline_exceeded",
     pycurl.E_SSL_CONNECT_ERROR: "tls_failed",
-    pycurl.E_PEER_FAILED_VERIFICATION: "tls_failed",
     pycurl.E_SSL_CERTPROBLEM: "tls_failed",
     pycurl.E_SSL_CIPHER: "tls_failed",
+    pycurl.E_SSL_CACERT_BADFILE: "tls_failed",
+    pycurl.E_SSL_ISSUER_ERROR: "tls_failed",
+    pycurl.E_PEER_FAILED_VERIFICATION: "tls_failed",
     pycurl.E_GOT_NOTHING: "connection_lost",
+    pycurl.E_PARTIAL_FILE: "connection_lost",
     pycurl.E_RECV_ERROR: "connection_lost",
     pycurl.E_SEND_ERROR: "connection_lost",
-    pycurl.E_PARTIAL_FILE: "connection_lost",
-    pycurl.E_URL_MALFORMAT: "bad_url",
-    pycurl.E_UNSUPPORTED_PROTOCOL: "bad_url",
-    pycurl.E_WRITE_ERROR: "response_too_large",
-    pycurl.E_BAD_CONTENT_ENCODING: "bad_response",
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: "bad_response",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A POST of ``body`` to ``url``."""
+    """One POST. ``headers`` are sent beside Host, Content-Length and Accept-Encoding."""
 
     url: str
     body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Response:
-    """``status`` with lower-cased ``headers`` and up to 16 KB of ``body``, or a stable ``error`` word."""
+    """What came of a request: a ``status`` or an ``error`` code, never both.
 
-    status: int | None = None
-    error: str | None = None
+    Error codes: ``bad_url``, ``address_refused``, ``port_refused``, ``dns_failed``, ``connect_failed``,
+    ``tls_failed``, ``deadline_exceeded``, ``connection_lost``, ``headers_too_large``, ``bad_response``.
+    Header names are in lower case. A long ``body`` is cut, after decompression.
+    """
+
+    status: int | None
+    error: str | None
+    duration_ms: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    duration_ms: int = 0
-
-
-class _Transfer:
-    """What one handle has received so far, within its limits."""
-
-    def __init__(self, context: Any, allowed: AllowedNetworks) -> None:
-        self.context, self._allowed = context, allowed
-        self.refusal: str | None = None
-        self.headers: dict[str, str] = {}
-        self.body = bytearray()
-        self.is_cut = False
-        self._header_bytes = 0
-
-    def open_socket(self, _purpose: int, address: tuple[int, int, int, tuple[Any, ...]]) -> socket.socket | int:
-        """curl asks for a socket to a resolved address: vetted here, no name can be rebound behind our back."""
-        family, kind, protocol, endpoint = address
-        self.refusal = vet_address(endpoint[0], endpoint[1], self._allowed)
-        return pycurl.SOCKET_BAD if self.refusal else socket.socket(family, kind, protocol)
-
-    def take_header(self, line: bytes) -> int | None:
-        self._header_bytes += len(line)
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon:
-            self.headers[name.strip().lower()] = value.strip()
-        return None if self._header_bytes <= HEADER_LIMIT else 0
-
-    def take_body(self, chunk: bytes) -> int | None:
-        self.body += chunk[:RESPONSE_LIMIT - len(self.body)]
-        self.is_cut = self.is_cut or len(self.body) >= RESPONSE_LIMIT
-        return 0 if self.is_cut else None
+    body: bytes = field(default=b"", repr=False)
 
 
 class Outbound:
-    """Starts POSTs and hands back what came of each; never raises for what a partner does.
+    """Sends requests side by side in the thread of its caller; only `wake` is for other threads.
 
-    One thread calls everything but `wake`, which any thread may call.
+    ``deadline_seconds`` spans everything from the name's look-up to the last byte. ``response_limit``
+    is in bytes.
     """
 
-    def __init__(self, allowed: AllowedNetworks, *, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-        self._allowed, self._deadline_ms = allowed, round(deadline_seconds * 1000)
-        self._transfers: dict[pycurl.Curl, _Transfer] = {}
-        self._finished: list[tuple[Any, Response]] = []
-        self._timer_at: float | None = None
+    def __init__(
+        self, allowed: AllowedNetworks, *, deadline_seconds: float = 15.0, response_limit: int = 16_384,
+        ca_bundle: str | None = None,
+    ) -> None:
+        self._allowed, self._deadline_ms, self._response_limit = allowed, int(deadline_seconds * 1000), response_limit
+        self._ca_bundle = ca_bundle or certifi.where()
         self._selector = selectors.DefaultSelector()
-        self._wake_reader, self._wake_writer = socket.socketpair()
-        self._wake_reader.setblocking(False)
-        self._wake_writer.setblocking(False)
-        self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        self._alarm, self._bell = socket.socketpair()
+        self._alarm.setblocking(False)
+        self._bell.setblocking(False)
+        self._selector.register(self._alarm, selectors.EVENT_READ)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, _MOST_IDLE)
+        self._timer_at: float | None = None
+        self._transfers: dict[pycurl.Curl, _Transfer] = {}
+        self._spare: list[pycurl.Curl] = []
+        self._finished: list[tuple[object, Response]] = []
 
     @property
     def in_flight(self) -> int:
-        """How many POSTs are started and not yet handed back."""
+        """How many requests were started and not yet handed back."""
         return len(self._transfers) + len(self._finished)
 
-    def start(self, request: Request, context: Any) -> None:
-        """Begin a POST; `wait` gives its `context` back with the response."""
-        handle, transfer = pycurl.Curl(), _Transfer(context, self._allowed)
-        try:
-            self._prepare(handle, request, transfer)
-        except (pycurl.error, UnicodeError):
-            self._finished.append((context, Response(error="bad_url")))
+    def start(self, request: Request, context: object) -> None:
+        """Begin to send; `wait` hands ``context`` back with the response."""
+        # Curl would guess a missing scheme, and reads only ASCII.
+        if not request.url.isascii() or not request.url.lower().startswith(("http://", "https://")):
+            self._finished.append((context, Response(status=None, error="bad_url", duration_ms=0)))
             return
-        self._transfers[handle] = transfer
-        self._multi.add_handle(handle)
+        transfer = _Transfer(context, self._allowed, self._response_limit)
+        curl = self._spare.pop() if self._spare else pycurl.Curl()
+        self._prepare(curl, request, transfer)
+        self._transfers[curl] = transfer
+        self._multi.add_handle(curl)
 
-    def wait(self, timeout_seconds: float) -> list[tuple[Any, Response]]:
-        """Drive what is in flight until something is finished, `wake` is called, or the time is over."""
-        over_at, woken = time.monotonic() + timeout_seconds, False
-        while not self._finished and not woken:
-            pause = over_at - time.monotonic()
-            if pause <= 0:
-                break
-            woken = self._drive(pause)
+    def wait(self, timeout_seconds: float) -> list[tuple[object, Response]]:
+        """Drive what is in flight until something finishes, `wake` is called or the time is over."""
+        ends_at = time.monotonic() + timeout_seconds
+        awake = False
+        while not awake and not self._finished:
+            now = time.monotonic()
+            awake = self._drive(now, ends_at) or now >= ends_at
+            self._collect()
         finished, self._finished = self._finished, []
         return finished
 
     def wake(self) -> None:
-        """Make `wait` return. Callable from any thread."""
-        # A full buffer means that a wake is under way already; a closed one that nobody waits.
-        with contextlib.suppress(OSError):
-            self._wake_writer.send(b"\0")
+        """Make `wait` return now, or at once when it is next called. Callable from any thread."""
+        # A full pipe wakes as well as one more byte; after `close` there is nobody to wake.
+        with suppress(OSError):
+            self._bell.send(b"\0")
 
-    def close(self) -> None:
-        """Give up what is in flight."""
-        for handle in list(self._transfers):
-            self._multi.remove_handle(handle)
-            handle.close()
-        self._transfers.clear()
+    def close(self) -> list[object]:
+        """Abort what is in flight and return its contexts. A name's look-up is waited for."""
+        left = [transfer.context for transfer in self._transfers.values()]
+        left += [context for context, _ in self._finished]
+        for curl in self._transfers:
+            self._multi.remove_handle(curl)
+        for curl in (*self._transfers, *self._spare):
+            curl.close()
+        self._transfers, self._spare, self._finished = {}, [], []
         self._multi.close()
-        self._selector.close()
-        self._wake_reader.close()
-        self._wake_writer.close()
+        for closable in (self._selector, self._alarm, self._bell):
+            closable.close()
+        return left
 
-    def _prepare(self, handle: pycurl.Curl, request: Request, transfer: _Transfer) -> None:
-        options = {
-            pycurl.URL: request.url,
-            pycurl.POST: 1,
-            pycurl.COPYPOSTFIELDS: request.body,
-            # An empty Expect keeps curl from asking before it sends.
-            pycurl.HTTPHEADER: [*(f"{name}: {value}" for name, value in request.headers.items()), "Expect:"],
-            pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
-            pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
-            pycurl.FOLLOWLOCATION: 0,
-            pycurl.PROXY: "",
-            pycurl.NOPROXY: "*",
-            pycurl.NOSIGNAL: 1,
-            pycurl.TIMEOUT_MS: self._deadline_ms,
-            pycurl.DNS_CACHE_TIMEOUT: 0,
-            pycurl.MAXAGE_CONN: LONGEST_REUSE_SECONDS,
-            pycurl.ACCEPT_ENCODING: "gzip",
-            pycurl.CAINFO: certifi.where(),
-            pycurl.SSL_VERIFYPEER: 1,
-            pycurl.SSL_VERIFYHOST: 2,
-            pycurl.OPENSOCKETFUNCTION: transfer.open_socket,
-            pycurl.HEADERFUNCTION: transfer.take_header,
-            pycurl.WRITEFUNCTION: transfer.take_body,
-        }
-        for option, value in options.items():
-            handle.setopt(option, value)
+    def _prepare(self, curl: pycurl.Curl, request: Request, transfer: _Transfer) -> None:
+        options = (
+            (pycurl.URL, request.url),
+            (pycurl.POSTFIELDS, request.body),
+            # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
+            (pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in request.headers.items()), "Expect:"]),
+            (pycurl.TIMEOUT_MS, self._deadline_ms),
+            (pycurl.CAINFO, self._ca_bundle),
+            (pycurl.OPENSOCKETFUNCTION, transfer.open_socket),
+            (pycurl.HEADERFUNCTION, transfer.take_header),
+            (pycurl.WRITEFUNCTION, transfer.take_body),
+            *_GUARDS,
+        )
+        for option, value in options:
+            curl.setopt(option, value)
 
-    def _drive(self, pause: float) -> bool:
-        """One round of the event loop; whether `wake` was called."""
-        woken = False
-        until_timer = pause if self._timer_at is None else self._timer_at - time.monotonic()
-        for key, events in self._selector.select(max(0.0, min(pause, until_timer))):
-            if key.fileobj is self._wake_reader:
-                self._wake_reader.recv(4096)
-                woken = True
+    def _drive(self, now: float, ends_at: float) -> bool:
+        """Wait for the next thing to happen and let curl act on it; whether the bell rang."""
+        until = ends_at if self._timer_at is None else min(ends_at, self._timer_at)
+        rung = False
+        for key, events in self._selector.select(max(0.0, until - now)):
+            if key.fileobj is self._alarm:
+                rung = bool(self._alarm.recv(4096))
             else:
-                readable = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
-                writable = pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
-                self._multi.socket_action(key.fd, readable | writable)
-        if self._timer_at is not None and time.monotonic() >= self._timer_at:
+                self._multi.socket_action(key.fd, _curl_events(events))
+        if self._timer_at is not None and self._timer_at <= time.monotonic():
             self._timer_at = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        self._collect()
-        return woken
+        return rung
 
-    def _watch(self, wanted: int, fd: int, _multi: pycurl.CurlMulti, _data: Any) -> None:
-        if wanted == pycurl.POLL_REMOVE:
-            with contextlib.suppress(KeyError):
+    def _collect(self) -> None:
+        more = True
+        while more:
+            more, succeeded, failed = self._multi.info_read()
+            for curl in succeeded:
+                self._finish(curl, pycurl.E_OK)
+            for curl, code, _ in failed:
+                self._finish(curl, code)
+
+    def _finish(self, curl: pycurl.Curl, code: int) -> None:
+        self._multi.remove_handle(curl)
+        transfer = self._transfers.pop(curl)
+        self._finished.append((transfer.context, transfer.conclude(code, curl.getinfo(pycurl.RESPONSE_CODE))))
+        curl.reset()
+        if len(self._spare) < _HANDLES_KEPT:
+            self._spare.append(curl)
+
+    def _watch(self, event: int, fd: int, multi: pycurl.CurlMulti, data: object) -> None:
+        known = fd in self._selector.get_map()
+        if event == pycurl.POLL_REMOVE:
+            if known:
                 self._selector.unregister(fd)
             return
-        events = selectors.EVENT_READ if wanted & pycurl.POLL_IN else 0
-        events |= selectors.EVENT_WRITE if wanted & pycurl.POLL_OUT else 0
-        known = self._selector.get_map().get(fd)
-        (self._selector.modify if known else self._selector.register)(fd, events)
+        change = self._selector.modify if known else self._selector.register
+        change(fd, _SELECTOR_EVENTS[event])
 
     def _set_timer(self, timeout_ms: int) -> None:
         self._timer_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
-    def _collect(self) -> None:
-        more = 1
-        while more:
-            more, succeeded, failed = self._multi.info_read()
-            for handle in succeeded:
-                self._finish(handle, None)
-            for handle, code, _ in failed:
-                self._finish(handle, code)
 
-    def _finish(self, handle: pycurl.Curl, code: int | None) -> None:
-        transfer = self._transfers.pop(handle)
-        self._multi.remove_handle(handle)
-        duration_ms = round(handle.getinfo(pycurl.TOTAL_TIME) * 1000)
-        status = handle.getinfo(pycurl.RESPONSE_CODE)
-        handle.close()
-        if code is not None and not transfer.is_cut:
-            error = transfer.refusal or _ERRORS.get(code, "transfer_failed")
-            response = Response(error=error, duration_ms=duration_ms)
-        else:
-            response = Response(
-                status=status, headers=transfer.headers, body=bytes(transfer.body), duration_ms=duration_ms
+_GUARDS = (
+    (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+    (pycurl.FOLLOWLOCATION, 0),
+    # The environment's proxies would connect for us, past the guard.
+    (pycurl.PROXY, ""),
+    (pycurl.NOPROXY, "*"),
+    (pycurl.SSL_VERIFYPEER, 1),
+    (pycurl.SSL_VERIFYHOST, 2),
+    (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+    (pycurl.ACCEPT_ENCODING, "gzip"),
+    (pycurl.MAXAGE_CONN, _IDLE_SECONDS),
+    (pycurl.MAXLIFETIME_CONN, _LIFETIME_SECONDS),
+    (pycurl.NOSIGNAL, 1),
+)
+_SELECTOR_EVENTS = {
+    pycurl.POLL_IN: selectors.EVENT_READ,
+    pycurl.POLL_OUT: selectors.EVENT_WRITE,
+    pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
+}
+
+
+def _curl_events(events: int) -> int:
+    reads = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
+    return reads | (pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0)
+
+
+class _Transfer:
+    """One request's callbacks. None may raise: pycurl would print the traceback and go on."""
+
+    def __init__(self, context: object, allowed: AllowedNetworks, response_limit: int) -> None:
+        self.context, self._allowed = context, allowed
+        self._started_at = time.monotonic()
+        self._body, self._body_room, self._header_room = bytearray(), response_limit, _HEADER_LIMIT
+        self._headers: dict[str, str] = {}
+        # Why the transfer was stopped by us; curl knows only that it was.
+        self._stop: str | None = None
+
+    def open_socket(self, purpose: int, address: tuple) -> socket.socket | int:
+        """Vet the very address that is about to be connected to, so that no second look-up can change it."""
+        family, kind, protocol, target = address
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            self._stop = "address_refused"
+            return pycurl.SOCKET_BAD
+        self._stop = vet_address(target[0], target[1], self._allowed)
+        if self._stop is not None:
+            return pycurl.SOCKET_BAD
+        try:
+            return socket.socket(family, kind, protocol)
+        except OSError:
+            return pycurl.SOCKET_BAD
+
+    def take_header(self, line: bytes) -> int:
+        self._header_room -= len(line)
+        if self._header_room < 0:
+            self._stop = "headers_too_large"
+            return 0
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            self._headers[name.strip().lower()] = value.strip()
+        elif line.startswith(b"HTTP/"):
+            # An interim response (RFC 9110 section 15.2) came before this one.
+            self._headers = {}
+        return len(line)
+
+    def take_body(self, data: bytes) -> int:
+        self._body += data[:self._body_room]
+        self._body_room -= len(data)
+        if self._body_room < 0:
+            self._stop = "cut"
+            return 0
+        return len(data)
+
+    def conclude(self, code: int, status: int) -> Response:
+        duration_ms = round((time.monotonic() - self._started_at) * 1000)
+        if code == pycurl.E_OK or self._stop == "cut":
+            return Response(
+                status=status, error=None, duration_ms=duration_ms, headers=self._headers, body=bytes(self._body)
             )
-        self._finished.append((transfer.context, response))
+        error = self._stop or _ERRORS.get(code, "bad_response")
+        return Response(status=None, error=error, duration_ms=duration_ms)

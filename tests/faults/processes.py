@@ -72,6 +72,12 @@ class Service:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def keep_up(self) -> None:
+        """Start again what died by itself, as the supervisor does."""
+        for name, process in list(self._processes.items()):
+            if process.poll() is not None:
+                self.start(name)
+
     def stop(self, name: str) -> int:
         """A warm stop; the exit status."""
         process = self._processes.pop(name)

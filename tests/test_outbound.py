@@ -1,0 +1,194 @@
+"""The one way out: no partner holds us, fools us or is reached where it must not be."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from service.networks import AllowedNetworks
+from workers.outbound import Outbound, Request, Response
+
+# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+RESPONSE_LIMIT = 16_384
+LOOPBACK = AllowedNetworks.parse("127.0.0.0/8")
+Behave = Callable[[socket.socket, threading.Event], None]
+
+
+def answer(raw: bytes) -> Behave:
+    return lambda connection, _over: connection.sendall(raw)
+
+
+def drip(raw: bytes) -> Behave:
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        for byte in raw:
+            connection.sendall(bytes([byte]))
+            if over.wait(0.1):
+                return
+
+    return behave
+
+
+def flood(start: bytes, chunk: bytes) -> Behave:
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(start)
+        while not over.is_set():
+            connection.sendall(chunk)
+
+    return behave
+
+
+@contextmanager
+def run_partner(behave: Behave) -> Iterator[tuple[str, list[object]]]:
+    """A raw server that reads a request's head and then behaves; its URL, and who connected."""
+    over, accepted = threading.Event(), []
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65536)
+                behave(connection, over)
+            except OSError:
+                return
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, peer = listener.accept()
+            except OSError:
+                return
+            accepted.append(peer)
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/", accepted
+    finally:
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def post(url: str, allowed: AllowedNetworks = LOOPBACK, deadline_seconds: float = 0.6) -> Response:
+    outbound = Outbound(allowed, deadline_seconds=deadline_seconds)
+    outbound.start(Request(url, b"{}", {"content-type": "application/json"}), "it")
+    [(context, response)] = outbound.wait(20)
+    outbound.close()
+    assert context == "it"
+    return response
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Mark: yes\r\n\r\nok"
+
+
+def test_an_answer_is_handed_back() -> None:
+    with run_partner(answer(OK)) as (url, _):
+        response = post(url)
+    assert (response.status, response.error, response.body) == (200, None, b"ok")
+    assert response.headers["x-mark"] == "yes"
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with run_partner(answer(OK)) as (inner, reached):
+        redirect = f"HTTP/1.1 302 Found\r\nlocation: {inner}\r\ncontent-length: 0\r\n\r\n".encode()
+        with run_partner(answer(redirect)) as (url, _):
+            assert post(url).status == 302
+        assert reached == []
+
+
+@pytest.mark.parametrize("behave", [
+    lambda connection, over: over.wait(20),
+    drip(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100),
+    drip(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n" + b"x" * 100),
+], ids=["silence", "slow head", "slow body"])
+def test_the_deadline_covers_everything(behave: Behave) -> None:
+    with run_partner(behave) as (url, _):
+        response = post(url)
+    assert (response.status, response.error) == (None, "deadline_exceeded")
+
+
+def test_an_endless_body_is_cut() -> None:
+    with run_partner(flood(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)) as (url, _):
+        response = post(url, deadline_seconds=10)
+    assert (response.status, len(response.body)) == (200, RESPONSE_LIMIT)
+
+
+def test_a_packed_bomb_is_cut() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n".encode()
+    with run_partner(answer(head + bomb)) as (url, _):
+        response = post(url, deadline_seconds=10)
+    assert (response.status, len(response.body)) == (200, RESPONSE_LIMIT)
+
+
+def test_endless_headers_are_refused() -> None:
+    with run_partner(flood(b"HTTP/1.1 200 OK\r\n", b"x: " + b"y" * 1000 + b"\r\n")) as (url, _):
+        response = post(url, deadline_seconds=10)
+    assert response.status is None
+    assert response.error != "deadline_exceeded"
+
+
+@pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nshort"])
+def test_a_lost_connection_is_no_success(raw: bytes) -> None:
+    with run_partner(answer(raw)) as (url, _):
+        assert post(url).error == "connection_lost"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1"])
+def test_a_refused_address_is_never_connected_to(host: str) -> None:
+    """Vetted when the socket would be opened, so a name that turns to loopback gains nothing."""
+    with run_partner(answer(OK)) as (url, accepted):
+        assert post(url.replace("127.0.0.1", host), AllowedNetworks()).error == "address_refused"
+        assert accepted == []
+
+
+def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_partner(answer(OK)) as (proxy, asked), run_partner(answer(OK)) as (url, _):
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy)
+        assert post(url).status == 200
+        assert asked == []
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "file:///etc/passwd", "http://", "http://[::"])
+def test_a_url_that_is_none_is_an_answer_not_a_crash(url: str) -> None:
+    assert post(url).status is None
+
+
+def test_plain_text_behind_https_fails_the_handshake() -> None:
+    with run_partner(answer(OK)) as (url, _):
+        assert post(url.replace("http:", "https:")).error == "tls_failed"
+
+
+def test_hanging_partners_hold_no_other() -> None:
+    with run_partner(lambda connection, over: over.wait(20)) as (slow, _), run_partner(answer(OK)) as (quick, _):
+        outbound = Outbound(LOOPBACK, deadline_seconds=15)
+        for number in range(100):
+            outbound.start(Request(slow if number % 5 == 0 else quick, b"", {}), number)
+        finished: list[int] = []
+        while len(finished) < 80:
+            got = outbound.wait(10)
+            assert got, "the healthy ones wait for the hanging"
+            finished += [number for number, response in got if response.status == 200]
+        assert outbound.in_flight == 20
+        outbound.close()
+    assert not {number for number in finished if number % 5 == 0}
+
+
+def test_wake_ends_the_wait() -> None:
+    outbound = Outbound(LOOPBACK)
+    waiter = threading.Thread(target=outbound.wait, args=(60,))
+    waiter.start()
+    outbound.wake()
+    waiter.join(10)
+    assert not waiter.is_alive()
+    outbound.close()

@@ -28,8 +28,16 @@ def find_validator(name: str) -> jsonschema_rs.Draft202012Validator:
         validate_formats=True,
         ignore_unknown_formats=False,
         formats={"language-tag": is_language_tag},
+        registry=_registry(),
         offline=True,
     )
+
+
+@functools.cache
+def _registry() -> jsonschema_rs.Registry:
+    """Every schema under its file's name, by which the others refer to it."""
+    files = [file.name for file in resources.files(__name__).iterdir() if file.name.endswith(".schema.json")]
+    return jsonschema_rs.Registry([(name, load_schema(name.removesuffix(".schema.json"))) for name in files])
 
 
 def is_language_tag(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from service.api import docs, health, keys, releases, subscriptions
+from service.api import audit, docs, health, history, keys, releases, subscriptions
 from service.api.auth import guard
 from service.api.problems import install_problems
 from service.edge import Services, install
@@ -21,7 +21,7 @@ def create_app(services: Services) -> Flask:
     install_problems(app)
     app.before_request(guard)
     app.after_request(add_safety_headers)
-    for part in (releases, subscriptions, keys, health, docs, routes):
+    for part in (releases, history, subscriptions, keys, audit, health, docs, routes):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(docs.swagger_ui)
     return app

@@ -66,9 +66,10 @@ class Profile:
     def list_url(self, language: Language) -> str:
         return f"{self.base_url}/{language.url_name}/"
 
-    def feed_address(self, language: Language) -> str:
-        """The URL of the language's feed, less the extension of its format."""
-        return f"{self.base_url}/feeds/{language.url_name}"
+    def feed_address(self, language: Language, category: str = "") -> str:
+        """The URL of the language's feed, of one category or of all, less the extension of its format."""
+        address = f"{self.base_url}/feeds/{language.url_name}"
+        return f"{address}/{category}" if category else address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

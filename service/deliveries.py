@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,7 +14,7 @@ from service.clock import Clock, new_id
 from service.config import Profile
 from service.model import Delivery, DeliveryState, Event, EventType, Release, Subscription
 from service.storage import Storage, Transaction, deliveries, events, releases, subscriptions
-from service.views import iso, view_release
+from service.views import iso, view_public_release, view_withdrawal
 
 # Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
 WAITS = tuple(timedelta(seconds=seconds) for seconds in (
@@ -81,23 +81,50 @@ def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> in
     with storage.write() as tx:
         if not events.mark_planned(tx, event.id, now):
             return 0
-        release = releases.find_release(tx, event.release_id) if event.release_id else None
-        owed = [s for s in subscriptions.list_active(tx) if release and wants(s, release)]
-        bodies = _insert_payloads(tx, event, release, {s.languages for s in owed}, profile)
-        rows = [
-            {"id": new_id(), "subscription_id": s.id, "payload_id": bodies[s.languages]} for s in owed
-        ]
+        release = _find_shown(tx, event)
+        if release is None:
+            return 0
+        owed = {s.id: _languages(event, s, release) for s in _list_owed(tx, event, release)}
+        bodies = _insert_payloads(tx, event, release, set(owed.values()), profile)
+        rows = [{"id": new_id(), "subscription_id": id, "payload_id": bodies[owed[id]]} for id in owed]
+        deliveries.retire_waiting(tx, release.id)
         deliveries.insert_deliveries(tx, event, rows, now)
     return len(rows)
 
 
+def _find_shown(tx: Transaction, event: Event) -> Release | None:
+    """The release as the event showed it; None where a later event has shown more already."""
+    if event.release_id is None or event.revision is None:
+        return None
+    release = releases.find_revision(tx, event.release_id, event.revision)
+    overtaken = release and (
+        release.public_revision != event.revision
+        or (release.withdrawn_at and event.type is not EventType.RELEASE_WITHDRAWN)
+    )
+    return None if overtaken else release
+
+
+def _list_owed(tx: Transaction, event: Event, release: Release) -> Iterator[Subscription]:
+    """Whoever ordered it; of a withdrawal, whoever was sent any revision, whatever the order now says."""
+    told = deliveries.list_told(tx, release.id) if event.type is not EventType.RELEASE_PUBLISHED else set()
+    for subscription in subscriptions.list_active(tx):
+        ordered = event.type is not EventType.RELEASE_WITHDRAWN and wants(subscription, release)
+        if ordered or subscription.id in told:
+            yield subscription
+
+
+def _languages(event: Event, subscription: Subscription, release: Release) -> tuple[str, ...]:
+    """A withdrawal concerns every edition, also one that is no longer ordered."""
+    return release.languages if event.type is EventType.RELEASE_WITHDRAWN else subscription.languages
+
+
 def _insert_payloads(
-    tx: Transaction, event: Event, release: Release | None, variants: Iterable[tuple[str, ...]], profile: Profile
+    tx: Transaction, event: Event, release: Release, variants: Iterable[tuple[str, ...]], profile: Profile
 ) -> dict[tuple[str, ...], Any]:
     ids = {}
     for languages in variants:
         ids[languages] = new_id()
-        body = release_body(event, release, languages, profile) if release else b""
+        body = release_body(event, release, languages, profile)
         deliveries.insert_payload(tx, ids[languages], event.id, ",".join(languages), body)
     return ids
 
@@ -125,12 +152,9 @@ def wants(subscription: Subscription, release: Release) -> bool:
 
 
 def release_body(event: Event, release: Release, languages: Sequence[str], profile: Profile) -> bytes:
-    """The JSON that is pushed: the release with the editions that were ordered."""
-    view = view_release(release, profile)
-    for member in ("warnings", "set_aside_at", "created_at"):
-        del view[member]
-    view["editions"] = {tag: edition for tag, edition in view["editions"].items() if tag in languages}
-    return _body(event, {"release": view})
+    """The JSON that is pushed: the release with the editions that were ordered, or that it was withdrawn."""
+    view = view_withdrawal if event.type is EventType.RELEASE_WITHDRAWN else view_public_release
+    return _body(event, {"release": view(release, languages, profile)})
 
 
 def test_body(event: Event, subscription: Subscription) -> bytes:

@@ -8,6 +8,7 @@ from flask import current_app, g, request
 
 from service.clock import Clock
 from service.config import Profile, Settings
+from service.messages import UiLanguage
 from service.model import ApiKey
 from service.queue import Queue
 from service.storage import Storage
@@ -41,7 +42,6 @@ def caller() -> ApiKey:
     return key
 
 
-def speech() -> str:
+def speech() -> UiLanguage:
     """The language of sentences for this caller: `zh` or `en` (RFC 9110 section 12.5.4)."""
-    best = request.accept_languages.best_match(["en", "zh"], default="en")
-    return best or "en"
+    return "zh" if request.accept_languages.best_match(["en", "zh"], default="en") == "zh" else "en"

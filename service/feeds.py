@@ -1,4 +1,4 @@
-"""Which entries a feed has, and which documents it is served as. Nothing here touches the database."""
+"""What a feed is and which documents it is served as. Nothing here touches the database."""
 
 from __future__ import annotations
 
@@ -8,49 +8,76 @@ import html
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from service.config import VERSION, Language, Profile
 from service.formats import FORMATS, render
-from service.model import Category, Document, Edition, Entry, Feed, Related, Release
+from service.model import Category, Document, Edition, Entry, Feed, Related, Release, Tombstone
 
 log = logging.getLogger(__name__)
 
 SECOND = timedelta(seconds=1)
+# Constant for ever: archives are cut by it, and a cut archive never changes its size.
+ARCHIVE_ENTRIES = 25
+ARCHIVE_FORMATS = ("atom", "json")
 
 _FEED_NAMESPACE = uuid.UUID("6f2f9a52-6b6c-5f0e-9d51-3d0f0c1c7a11")
 
 
-def render_documents(
-    profile: Profile, public: Sequence[Release], updated: datetime
-) -> tuple[dict[str, tuple[str, bytes]], set[uuid.UUID]]:
-    """Path to media type and bytes for every language and format, and the releases that had to be left out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What one feed shows: live ``releases`` in order, ``withdrawn`` ones with their instants.
 
-    ``public`` is newest first; feeds show the first `profile.feed_entries` of them. A release that
-    breaks one format in one language is left out of all, so that no feed shows it without the others.
+    ``category`` is empty for the feed of all releases. ``archives`` counts the archives that are complete, from
+    the oldest; ``archive`` is the number of this one if it is an archive itself, else None.
+    """
+
+    category: str
+    language: Language
+    releases: Sequence[Release]
+    withdrawn: Sequence[tuple[uuid.UUID, datetime]] = ()
+    updated: datetime
+    archives: int = 0
+    archive: int | None = None
+
+
+def render_documents(
+    profile: Profile, listings: Sequence[Listing]
+) -> tuple[dict[str, tuple[str, bytes]], set[uuid.UUID]]:
+    """Path to media type and bytes for every listing and format, and the releases that had to be left out.
+
+    A release that breaks one format in one language is left out of all, so that no feed shows it
+    without the others.
     """
     try:
-        return _render_all(profile, public[:profile.feed_entries], updated), set()
+        return _render_all(profile, listings), set()
     except Exception:
         log.warning("a feed can't be rendered: looking for the release that breaks it", exc_info=True)
-    broken = {release.id for release in public if not _renders(profile, release, updated)}
-    sound = [release for release in public if release.id not in broken]
-    return _render_all(profile, sound[:profile.feed_entries], updated), broken
+    suspects = {release.id: release for listing in listings for release in listing.releases}.values()
+    broken = {release.id for release in suspects if not _renders(profile, release)}
+    sound = [
+        replace(listing, releases=[release for release in listing.releases if release.id not in broken])
+        for listing in listings
+    ]
+    return _render_all(profile, sound), broken
+
+
+def render_archive(profile: Profile, listing: Listing, format: str, modified: datetime) -> Document:
+    """One archive document as it is served; its bytes change only with the releases in it (RFC 5005 section 4)."""
+    body = render(make_feed(profile, listing), format)
+    return _document(archive_path(listing.language, listing.archive or 0, format), FORMATS[format], body, modified)
 
 
 def swap_documents(
-    rendered: Mapping[str, tuple[str, bytes]], current: Iterable[Document], now: datetime
+    rendered: Mapping[str, tuple[str, bytes]], current: Iterable[Document], second: datetime
 ) -> list[Document]:
-    """The documents whose bytes changed, each with a Last-Modified later than the one it had."""
-    before = {document.path: document for document in current}
-    changed = []
-    for path, (media_type, body) in rendered.items():
-        old = before.get(path)
-        if old is None or old.body != body:
-            modified = now.replace(microsecond=0)
-            modified = max(modified, old.last_modified + SECOND) if old else modified
-            changed.append(_document(path, media_type, body, modified))
-    return changed
+    """The documents whose bytes changed; `second`, later than any before, becomes their Last-Modified."""
+    before = {document.path: document.body for document in current}
+    return [
+        _document(path, media_type, body, second)
+        for path, (media_type, body) in rendered.items() if before.get(path) != body
+    ]
 
 
 def wait_seconds(last_swap: datetime | None, now: datetime) -> float:
@@ -71,18 +98,79 @@ def digest_of(profile: Profile) -> str:
     return hashlib.sha256(f"{VERSION}\n{profile!r}".encode()).hexdigest()
 
 
-def _render_all(profile: Profile, public: Sequence[Release], updated: datetime) -> dict[str, tuple[str, bytes]]:
+def feed_path(language: Language, category: str, format: str) -> str:
+    return f"/feeds/{language.url_name}/{category}.{format}" if category else f"/feeds/{language.url_name}.{format}"
+
+
+def archive_path(language: Language, number: int, format: str) -> str:
+    return f"/feeds/{language.url_name}/archive/{number}.{format}"
+
+
+def make_feed(profile: Profile, listing: Listing) -> Feed:
+    """The listing as an Atom feed would have it; an archive has the id of the feed that it belongs to."""
+    language, category = listing.language, listing.category
+    address = profile.feed_address(language, category)
+    siblings = () if listing.archive else tuple(other for other in profile.languages if other is not language)
+    older = listing.archives if listing.archive is None else listing.archive - 1
+    return Feed(
+        id=_feed_id(profile, language, category),
+        language=language.tag,
+        title=feed_title(profile, language, category),
+        subtitle=profile.text_in(profile.description, language.tag),
+        address=f"{address}/archive/{listing.archive}" if listing.archive else address,
+        page_url=profile.list_url(language),
+        author_name=profile.text_in(profile.name, language.tag),
+        author_email=profile.contact_email,
+        icon_url=profile.icon,
+        updated=listing.updated,
+        related=tuple(Related(other.tag, profile.feed_address(other, category)) for other in siblings),
+        entries=tuple(
+            _entry(profile, language, release, edition)
+            for release in listing.releases if (edition := release.edition(language.tag))
+        ),
+        tombstones=tuple(Tombstone(entry_id(id, language.tag), when) for id, when in listing.withdrawn),
+        prev_archive=f"{address}/archive/{older}" if older else None,
+        current=address if listing.archive else None,
+    )
+
+
+def feed_title(profile: Profile, language: Language, category: str) -> str:
+    """The newsroom's name, and the category's where there is one."""
+    newsroom = profile.text_in(profile.name, language.tag)
+    return f"{newsroom} – {category_name(profile, language, category)}" if category else newsroom
+
+
+def category_name(profile: Profile, language: Language, term: str) -> str:
+    return profile.text_in(profile.categories.get(term, {}), language.tag) or term
+
+
+def entry_id(release_id: uuid.UUID, language: str) -> str:
+    """One id for each release and language, the same in all formats, for ever (RFC 4287 section 4.2.6)."""
+    return uuid.uuid5(release_id, language).urn
+
+
+def content_html(edition: Edition) -> str:
+    if not edition.dateline:
+        return edition.body_html
+    return f"<p>{html.escape(edition.dateline, quote=False)}</p>\n{edition.body_html}"
+
+
+def _render_all(profile: Profile, listings: Sequence[Listing]) -> dict[str, tuple[str, bytes]]:
     return {
-        f"/feeds/{language.url_name}.{name}": (media_type, render(feed, name))
-        for language in profile.languages
-        for feed in [_feed(profile, language, public, updated)]
+        feed_path(listing.language, listing.category, name): (media_type, render(feed, name))
+        for listing in listings
+        for feed in [make_feed(profile, listing)]
         for name, media_type in FORMATS.items()
     }
 
 
-def _renders(profile: Profile, release: Release, updated: datetime) -> bool:
+def _renders(profile: Profile, release: Release) -> bool:
+    alone = [
+        Listing(category="", language=language, releases=[release], updated=release.updated_at)
+        for language in profile.languages
+    ]
     try:
-        _render_all(profile, [release], updated)
+        _render_all(profile, alone)
     except Exception:
         log.exception("release %s can't be rendered and is set aside", release.id)
         return False
@@ -98,26 +186,9 @@ def _document(path: str, media_type: str, body: bytes, modified: datetime) -> Do
     )
 
 
-def _feed(profile: Profile, language: Language, public: Sequence[Release], updated: datetime) -> Feed:
-    siblings = tuple(other for other in profile.languages if other is not language)
-    entries = tuple(
-        _entry(profile, language, release, edition)
-        for release in public if (edition := release.edition(language.tag))
-    )
-    return Feed(
-        id=uuid.uuid5(_FEED_NAMESPACE, f"{profile.id}\n{language.tag}").urn,
-        language=language.tag,
-        title=profile.text_in(profile.name, language.tag),
-        subtitle=profile.text_in(profile.description, language.tag),
-        address=profile.feed_address(language),
-        page_url=profile.list_url(language),
-        author_name=profile.text_in(profile.name, language.tag),
-        author_email=profile.contact_email,
-        icon_url=profile.icon,
-        updated=max((entry.updated for entry in entries), default=updated),
-        related=tuple(Related(other.tag, profile.feed_address(other)) for other in siblings),
-        entries=entries,
-    )
+def _feed_id(profile: Profile, language: Language, category: str) -> str:
+    name = "\n".join(filter(None, (profile.id, language.tag, category)))
+    return uuid.uuid5(_FEED_NAMESPACE, name).urn
 
 
 def _entry(profile: Profile, language: Language, release: Release, edition: Edition) -> Entry:
@@ -132,19 +203,5 @@ def _entry(profile: Profile, language: Language, release: Release, edition: Edit
         published=release.published_at or release.updated_at,
         updated=release.updated_at,
         related=tuple(Related(other.tag, profile.page_url(other, release.slug)) for other in siblings),
-        categories=tuple(
-            Category(term, profile.text_in(profile.categories.get(term, {}), language.tag) or term)
-            for term in release.categories
-        ),
+        categories=tuple(Category(term, category_name(profile, language, term)) for term in release.categories),
     )
-
-
-def entry_id(release_id: uuid.UUID, language: str) -> str:
-    """One id for each release and language, the same in all formats, for ever (RFC 4287 section 4.2.6)."""
-    return uuid.uuid5(release_id, language).urn
-
-
-def content_html(edition: Edition) -> str:
-    if not edition.dateline:
-        return edition.body_html
-    return f"<p>{html.escape(edition.dateline, quote=False)}</p>\n{edition.body_html}"

@@ -12,13 +12,18 @@ from typing import Any
 
 class ReleaseState(StrEnum):
     DRAFT = "draft"
+    SCHEDULED = "scheduled"
     PUBLISHED = "published"
+    CORRECTED = "corrected"
+    WITHDRAWN = "withdrawn"
 
 
 class DeliveryState(StrEnum):
     DUE = "due"
     DELIVERED = "delivered"
     ABANDONED = "abandoned"
+    # A newer event of the same release is owed in its place.
+    SUPERSEDED = "superseded"
 
 
 class SubscriptionState(StrEnum):
@@ -29,6 +34,8 @@ class SubscriptionState(StrEnum):
 
 class EventType(StrEnum):
     RELEASE_PUBLISHED = "release.published"
+    RELEASE_CORRECTED = "release.corrected"
+    RELEASE_WITHDRAWN = "release.withdrawn"
     SUBSCRIPTION_TEST = "subscription.test"
 
 
@@ -73,11 +80,27 @@ class Draft:
     categories: tuple[str, ...] = ()
     contacts: tuple[Mapping[str, str], ...] = ()
     warnings: tuple[Warning, ...] = ()
+    change_note: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """Why a release was taken back, by language tag, and the release that stands in its place, if one does."""
+
+    reason: Mapping[str, str]
+    superseded_by: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A release at one revision. ``published_at`` is None until every edition of it is public."""
+    """A release at one revision.
+
+    ``state`` is what was accepted; what readers see follows a moment later. For them the release exists from
+    ``published_at``, at ``public_revision``, and its text is gone from ``withdrawn_at``. ``position`` counts
+    releases in the order in which they first went public, from 1. ``unaffected`` are the languages of which
+    staff said that this correction doesn't concern them. ``modified_at`` is the second of the last change that
+    readers could see.
+    """
 
     id: uuid.UUID
     slug: str
@@ -92,9 +115,44 @@ class Release:
     contacts: tuple[Mapping[str, str], ...] = ()
     warnings: tuple[Warning, ...] = ()
     set_aside_at: datetime | None = None
+    publish_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    withdrawal: Withdrawal | None = None
+    change_note: Mapping[str, str] = field(default_factory=dict)
+    unaffected: tuple[str, ...] = ()
+    public_revision: int | None = None
+    position: int | None = None
+    modified_at: datetime | None = None
 
     def edition(self, language: str) -> Edition | None:
         return next((e for e in self.editions if e.language == language), None)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return tuple(edition.language for edition in self.editions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One accepted state of a release, and when it was accepted."""
+
+    number: int
+    created_at: datetime
+    release: Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what to which release, and when. ``key_id`` is None where the service acted by itself."""
+
+    id: uuid.UUID
+    at: datetime
+    action: str
+    release_id: uuid.UUID
+    revision: int
+    actor: str
+    key_id: uuid.UUID | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +195,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event owed to one subscription."""
+    """One event owed to one subscription. ``languages`` are those that it was ordered in."""
 
     id: uuid.UUID
     event_id: uuid.UUID
@@ -150,6 +208,7 @@ class Delivery:
     revision: int | None = None
     next_attempt_at: datetime | None = None
     delivered_at: datetime | None = None
+    languages: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -215,11 +274,21 @@ class Entry:
     categories: tuple[Category, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """RFC 6721: the entry with the id ``ref`` was withdrawn at ``when``."""
+
+    ref: str
+    when: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """RFC 4287 section 4.1.1, one language, newest entry first.
 
     ``address`` is the self URL less its extension: the Atom document is at ``address + ".atom"``.
+    ``prev_archive`` is the address of the next older archive, ``current`` that of the feed which an
+    archive belongs to (RFC 5005 section 4); a current feed has none.
     """
 
     id: str
@@ -235,6 +304,9 @@ class Feed:
     hub_url: str | None = None
     related: tuple[Related, ...] = ()
     entries: tuple[Entry, ...] = ()
+    tombstones: tuple[Tombstone, ...] = ()
+    prev_archive: str | None = None
+    current: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,19 +1,22 @@
-"""Accepted releases made public: every feed, page and language swapped in one transaction."""
+"""Accepted events made public: every feed, page and language swapped in one transaction."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from uuid import UUID
 
 from service import feeds
+from service.audit import SERVICE, record
+from service.changes import Change, Stamp, coalesce, next_stamp, stamp_changes
 from service.clock import Clock
-from service.config import Profile
-from service.model import Document, Event, Release
-from service.storage import Storage, Transaction, events, releases
+from service.config import Language, Profile
+from service.feeds import ARCHIVE_ENTRIES, Listing
+from service.formats import FORMATS
+from service.model import Document, Event, EventType, Release
+from service.storage import Storage, Transaction, events, listings, releases
 from service.storage import feeds as stored
 from service.storage.feeds import Generation
 
@@ -21,33 +24,56 @@ log = logging.getLogger(__name__)
 
 # One swap carries at most this many events; the rest follow a second later.
 BATCH = 200
-# `updated` of two releases must differ, or readers take one for the other.
-TICK = timedelta(milliseconds=1)
+
+# How the audit log calls what readers see from now on.
+_ACTIONS = {
+    EventType.RELEASE_PUBLISHED: "went_public",
+    EventType.RELEASE_CORRECTED: "correction_went_public",
+    EventType.RELEASE_WITHDRAWN: "withdrawal_went_public",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """``count`` releases went public; what is still to do may be done after ``wait_seconds``."""
+    """``count`` events went public; what is still to do may be done after ``wait_seconds``."""
 
     count: int
     wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Shelf:
+    """What one feed shows before the swap: live releases in no order, withdrawals newest first."""
+
+    category: str
+    language: Language
+    live: Sequence[UUID]
+    withdrawn: Sequence[tuple[UUID, datetime]]
+    updated: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Snapshot:
     generation: Generation | None
-    waiting: Sequence[tuple[Event, Release]]
-    public: Sequence[Release]
+    redraw: bool
+    changes: Sequence[Change]
+    dropped: Sequence[Event]
+    shelves: Sequence[_Shelf]
+    known: dict[UUID, Release]
     documents: Sequence[Document]
+    paths: set[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Swap:
     generation: Generation
     documents: Sequence[Document]
-    shown: Sequence[tuple[Event, Release]]
-    broken: Sequence[tuple[Event, Release]]
-    broken_ids: set[uuid.UUID]
+    stale_paths: Sequence[str]
+    updates: dict[tuple[str, str], datetime]
+    shown: Sequence[Change]
+    broken: Sequence[Change]
+    broken_ids: set[UUID]
+    dropped: Sequence[Event]
 
 
 def publish_due(storage: Storage, profile: Profile, clock: Clock) -> Published:
@@ -57,11 +83,11 @@ def publish_due(storage: Storage, profile: Profile, clock: Clock) -> Published:
     """
     with storage.read() as tx:
         snapshot = _read_snapshot(tx, profile)
-    generation = snapshot.generation
-    if not snapshot.waiting and generation and generation.digest == feeds.digest_of(profile):
+    if not (snapshot.redraw or snapshot.changes or snapshot.dropped):
         return Published(0)
     now = clock()
-    wait = feeds.wait_seconds(_last_swap(snapshot.documents), now)
+    last = snapshot.generation
+    wait = feeds.wait_seconds(last.swapped_at if last else None, now)
     if wait:
         return Published(0, wait)
     swap = _plan_swap(snapshot, profile, now)
@@ -73,55 +99,129 @@ def publish_due(storage: Storage, profile: Profile, clock: Clock) -> Published:
 
 
 def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
-    waiting = [
-        (event, release)
-        for event in events.list_unpublished(tx, limit=BATCH)
-        if event.release_id and (release := releases.find_release(tx, event.release_id))
+    generation = stored.find_generation(tx)
+    redraw = generation is None or generation.digest != feeds.digest_of(profile)
+    changes, dropped = _read_changes(tx)
+    position = (generation.position if generation else 0) + sum(1 for change in changes if change.before is None)
+    shelves = _read_shelves(tx, profile, changes, redraw, position // ARCHIVE_ENTRIES * ARCHIVE_ENTRIES)
+    known = releases.list_public(tx, {release_id for shelf in shelves for release_id in shelf.live})
+    paths = [feeds.feed_path(shelf.language, shelf.category, name) for shelf in shelves for name in FORMATS]
+    return _Snapshot(
+        generation=generation, redraw=redraw, changes=changes, dropped=dropped, shelves=shelves,
+        known={release.id: release for release in known},
+        documents=stored.list_documents(tx, paths), paths=stored.list_paths(tx),
+    )
+
+
+def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event]]:
+    waiting = events.list_unpublished(tx, limit=BATCH)
+    ids = {event.release_id for event in waiting if event.release_id}
+    public = {release.id: release for release in releases.list_public(tx, ids)}
+    shown, dropped = coalesce(waiting, public)
+    changes = [
+        Change(event=event, release=release, before=public.get(release.id))
+        for event in shown
+        if event.release_id and event.revision
+        and (release := releases.find_revision(tx, event.release_id, event.revision))
     ]
-    public = releases.list_public_releases(tx, limit=profile.feed_entries)
-    return _Snapshot(stored.find_generation(tx), waiting, public, stored.list_documents(tx))
+    return changes, dropped
 
 
-def _last_swap(documents: Sequence[Document]) -> datetime | None:
-    return max((document.last_modified for document in documents), default=None)
+def _read_shelves(
+    tx: Transaction, profile: Profile, changes: Sequence[Change], redraw: bool, archived: int
+) -> list[_Shelf]:
+    """The feeds that this swap may change. `archived` is the last position that an archive holds."""
+    languages = {tag for change in changes for tag in change.languages}
+    categories = {category for change in changes for category in change.categories}
+    updates, limit = listings.feed_updates(tx), profile.feed_entries + len(changes)
+    shelves = []
+    for category in (listings.ALL, *profile.categories):
+        for language in profile.languages:
+            touched = language.tag in languages and category in {listings.ALL, *categories}
+            if redraw or touched:
+                live = set(listings.newest_ids(tx, category, language.tag, limit=limit))
+                # The current feed holds at least all that no archive does (RFC 5005 section 4).
+                live |= set() if category else set(listings.ids_after(tx, language.tag, archived))
+                gone = listings.newest_withdrawn(tx, category, language.tag, limit=profile.feed_entries)
+                updated = updates.get((category, language.tag))
+                shelves.append(_Shelf(category, language, sorted(live), gone, updated))
+    return shelves
 
 
 def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
     last = snapshot.generation
-    stamped = _stamp(snapshot.waiting, last.published_at if last else None, now)
-    newest = [release for _, release in reversed(stamped)] + list(snapshot.public)
-    updated = stamped[-1][1].updated_at if stamped else (last.published_at if last else _whole_ms(now))
-    rendered, broken = feeds.render_documents(profile, newest, updated)
+    begin = next_stamp(Stamp(last.published_at, last.position, last.swapped_at) if last else None, now)
+    changes, end = stamp_changes(snapshot.changes, begin)
+    shown = [_list_shelf(shelf, changes, snapshot.known, profile, end) for shelf in snapshot.shelves]
+    rendered, broken = feeds.render_documents(profile, shown)
+    generation = Generation(
+        number=last.number + 1 if last else 1, digest=feeds.digest_of(profile),
+        published_at=end.instant, position=end.position, swapped_at=end.second,
+        redrawn_at=end.second if snapshot.redraw or not last else last.redrawn_at,
+    )
     return _Swap(
-        generation=Generation(last.number + 1 if last else 1, feeds.digest_of(profile), updated),
-        documents=feeds.swap_documents(rendered, snapshot.documents, now),
-        shown=[pair for pair in stamped if pair[1].id not in broken],
-        broken=[pair for pair in stamped if pair[1].id in broken],
-        broken_ids=broken,
+        generation=generation,
+        documents=feeds.swap_documents(rendered, snapshot.documents, end.second),
+        stale_paths=sorted(snapshot.paths - set(rendered)) if snapshot.redraw else (),
+        updates={(listing.category, listing.language.tag): listing.updated for listing in shown},
+        shown=[change for change in changes if change.release.id not in broken],
+        broken=[change for change in changes if change.release.id in broken],
+        broken_ids=broken, dropped=snapshot.dropped,
     )
 
 
-def _stamp(
-    waiting: Sequence[tuple[Event, Release]], last: datetime | None, now: datetime
-) -> list[tuple[Event, Release]]:
-    """Give each release an instant of its own, later than every one given before."""
-    instant, stamped = last, []
-    for event, release in waiting:
-        instant = max(_whole_ms(now), instant + TICK) if instant else _whole_ms(now)
-        published_at = release.published_at or instant
-        stamped.append((event, dataclasses.replace(release, updated_at=instant, published_at=published_at)))
-    return stamped
+def _list_shelf(
+    shelf: _Shelf, changes: Sequence[Change], known: dict[UUID, Release], profile: Profile, end: Stamp
+) -> Listing:
+    """What the feed shows after the swap: the newest changes first, however old the release is."""
+    most = profile.feed_entries
+    here = [change for change in changes if _concerns(change, shelf)]
+    changed = {change.release.id for change in here}
+    live = [known[release_id] for release_id in shelf.live if release_id not in changed and release_id in known]
+    live += [change.release for change in here if not change.withdraws and _belongs(change.release, shelf)]
+    live.sort(key=lambda release: release.updated_at, reverse=True)
+    gone = [(change.release.id, change.release.updated_at) for change in reversed(here) if change.withdraws]
+    archives = 0 if shelf.category else end.position // ARCHIVE_ENTRIES
+    unarchived = [
+        release for release in live[most:]
+        if not shelf.category and (release.position or 0) > archives * ARCHIVE_ENTRIES
+    ]
+    moments = [change.release.updated_at for change in here] or [shelf.updated or end.instant]
+    return Listing(
+        category=shelf.category, language=shelf.language, releases=live[:most] + unarchived,
+        withdrawn=[*gone, *(pair for pair in shelf.withdrawn if pair[0] not in changed)][:most],
+        updated=max(moments), archives=archives,
+    )
 
 
-def _whole_ms(instant: datetime) -> datetime:
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+def _concerns(change: Change, shelf: _Shelf) -> bool:
+    return any(_belongs(side, shelf) for side in (change.before, change.release) if side)
+
+
+def _belongs(release: Release, shelf: _Shelf) -> bool:
+    return shelf.language.tag in release.languages and (
+        not shelf.category or shelf.category in release.categories
+    )
 
 
 def _write_swap(tx: Transaction, swap: _Swap, now: datetime) -> None:
     stored.replace_documents(tx, swap.documents)
-    for _, release in swap.shown:
-        releases.make_public(tx, release)
-    events.mark_published(tx, [event.id for event, _ in swap.shown], now)
+    stored.remove_documents(tx, swap.stale_paths)
+    shown = [change.release for change in swap.shown]
+    releases.make_public(tx, shown)
+    listings.replace_listings(tx, shown)
+    listings.keep_feed_updates(tx, swap.updates)
+    events.mark_published(tx, [change.event for change in swap.shown], now)
+    events.drop(tx, [event.id for event in swap.dropped], now)
+    for change in swap.shown:
+        record(tx, _ACTIONS[change.event.type], change.release, now, SERVICE)
     if swap.broken_ids:
-        releases.set_aside(tx, swap.broken_ids, now)
-        events.set_aside(tx, [event.id for event, _ in swap.broken], now)
+        _set_aside(tx, swap, now)
+
+
+def _set_aside(tx: Transaction, swap: _Swap, now: datetime) -> None:
+    releases.set_aside(tx, swap.broken_ids, now, swap.generation.swapped_at)
+    listings.remove_listings(tx, list(swap.broken_ids))
+    events.set_aside(tx, [change.event.id for change in swap.broken], now)
+    for change in swap.broken:
+        record(tx, "set_aside", change.release, now, SERVICE)

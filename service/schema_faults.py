@@ -26,13 +26,14 @@ _LIMITS = {
 
 def find_schema_faults(name: str, document: Any) -> list[Fault]:
     """All that the document breaks of the schema `name`, in the order of their places."""
-    schema = schemas.load_schema(name)
     faults = [
         fault
         for error in schemas.find_validator(name).iter_errors(document)
-        for fault in _faults(error, schema)
+        for fault in _faults(error, name)
     ]
-    return sorted(faults, key=lambda fault: fault.pointer)
+    # A value that breaks both a format and a pattern is told once.
+    told = {(fault.pointer, fault.code): fault for fault in reversed(faults)}
+    return sorted(told.values(), key=lambda fault: fault.pointer)
 
 
 def json_pointer(*steps: str | int) -> str:
@@ -40,9 +41,9 @@ def json_pointer(*steps: str | int) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def _faults(error: jsonschema_rs.ValidationError, schema: dict[str, Any]) -> Iterator[Fault]:
+def _faults(error: jsonschema_rs.ValidationError, name: str) -> Iterator[Fault]:
     place, keyword, value = list(error.instance_path), error.kind.name, error.kind.value
-    parent = _schema_at(schema, error.schema_path[:-1])
+    parent = _schema_at(name, error.evaluation_path[:-1])
     if keyword == "required":
         yield Fault(pointer=json_pointer(*place, value), code="missing", params={"name": value})
     elif keyword in ("additionalProperties", "unevaluatedProperties"):
@@ -78,12 +79,14 @@ def _value_fault(keyword: str, value: Any, parent: dict[str, Any]) -> tuple[str,
     return parent.get("x-fault", "wrong_format"), {"expected": value}
 
 
-def _schema_at(schema: dict[str, Any], path: Sequence[str | int]) -> Any:
-    place: Any = schema
+def _schema_at(name: str, path: Sequence[str | int]) -> Any:
+    """What stands at the path in the schema `name`; a `$ref` in it leads on, into another file too."""
+    root = place = schemas.load_schema(name)
     for step in path:
-        place = _resolve(schema, place["$ref"]) if step == "$ref" else place[step]
+        place = place[step]
+        if step == "$ref":
+            file, _, pointer = place.partition("#/")
+            root = place = schemas.load_schema(file.removesuffix(".schema.json")) if file else root
+            for part in filter(None, pointer.split("/")):
+                place = place[part]
     return place
-
-
-def _resolve(schema: dict[str, Any], reference: str) -> Any:
-    return _schema_at(schema, reference.removeprefix("#/").split("/"))

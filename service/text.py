@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 
+import langcodes
 import nh3
 import regex
 
@@ -45,6 +46,12 @@ _COMPOUND_SCRIPTS = {
 # One such character says as much as about three letters of an alphabet.
 _DENSE = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
 _DENSE_WEIGHT = 3
+
+
+def is_dense(language: str) -> bool:
+    """Whether text in this language (BCP 47 tag) is written without spaces between its words."""
+    script = langcodes.Language.get(language).maximize().script
+    return script in {*_COMPOUND_SCRIPTS, "Hani"} - {"Kore"}
 
 
 def strip_non_xml(text: str) -> tuple[str, list[str]]:

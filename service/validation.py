@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from service import text
 from service.config import Language, Profile
 from service.errors import Fault, Invalid
-from service.model import Draft, Edition, Warning
+from service.model import Draft, Edition, Release, Warning, Withdrawal
 from service.schema_faults import find_schema_faults, json_pointer
 
 # Names and brands keep their own script, most of all in headlines: only clear cases are refused.
@@ -17,14 +19,48 @@ _LEAST_SHARE = {"headline": 0.2, "summary": 0.2, "body_text": 0.5, "body_html": 
 
 def validate_release(document: Any, profile: Profile) -> Draft:
     """Clean and check a release as staff post it. Raises Invalid with every fault."""
+    return _validate(document, "release", profile, required=profile.languages)
+
+
+def validate_revision(document: Any, profile: Profile, release: Release) -> Draft:
+    """Clean and check a new revision: it keeps the languages that the release has, and may add others.
+
+    A language that the newsroom took up later may go on missing. Raises Invalid with every fault.
+    """
+    kept = [language for language in profile.languages if release.edition(language.tag)]
+    return _validate(document, "release-revision", profile, required=kept)
+
+
+def validate_schedule(document: Any) -> datetime:
+    """When a release is to go public. Raises Invalid with every fault."""
+    if faults := find_schema_faults("schedule", document):
+        raise Invalid(faults)
+    return read_moment(document["publish_at"])
+
+
+def validate_withdrawal(document: Any) -> Withdrawal:
+    """Why a release is taken back. Raises Invalid with every fault."""
+    document, _ = strip_characters(document)
+    if faults := find_schema_faults("withdrawal", document):
+        raise Invalid(faults)
+    successor = document.get("superseded_by")
+    return Withdrawal(reason=document["reason"], superseded_by=uuid.UUID(successor) if successor else None)
+
+
+def read_moment(text: str) -> datetime:
+    """A valid `date-time` (RFC 3339) as an instant."""
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+
+
+def _validate(document: Any, schema: str, profile: Profile, required: Sequence[Language]) -> Draft:
     document, warnings = strip_characters(document)
     bodies = _clean_bodies(document, profile)
-    faults = find_schema_faults("release", document) + list(_find_rule_faults(document, profile, bodies))
+    faults = find_schema_faults(schema, document) + list(_find_rule_faults(document, profile, required, bodies))
     if faults:
         raise Invalid(sorted(faults, key=lambda fault: fault.pointer))
     editions = tuple(
         _edition(language, document["editions"][language.tag], *bodies[language.tag][:2])
-        for language in profile.languages
+        for language in profile.languages if language.tag in document["editions"]
     )
     return Draft(
         editions=editions,
@@ -32,6 +68,7 @@ def validate_release(document: Any, profile: Profile) -> Draft:
         authoritative_language=document.get("authoritative_language"),
         categories=tuple(document.get("categories", ())),
         contacts=tuple(document.get("contacts", ())),
+        change_note=document.get("change_note", {}),
         warnings=(*warnings, *_markup_warnings(bodies)),
     )
 
@@ -71,11 +108,15 @@ def _clean_bodies(document: Any, profile: Profile) -> dict[str, tuple[str, str, 
 
 
 def _find_rule_faults(
-    document: Any, profile: Profile, bodies: Mapping[str, tuple[str, str, list[str]]]
+    document: Any, profile: Profile, required: Sequence[Language], bodies: Mapping[str, tuple[str, str, list[str]]]
 ) -> Iterator[Fault]:
-    if not isinstance(document, dict) or not isinstance(document.get("editions"), dict):
+    if not isinstance(document, dict):
         return
-    yield from _find_language_faults(document, profile)
+    if document.get("status") == "draft" and "publish_at" in document:
+        yield Fault(pointer="/publish_at", code="draft_with_publish_at")
+    if not isinstance(document.get("editions"), dict):
+        return
+    yield from _find_language_faults(document, profile, required)
     for tag, edition in _editions(document).items():
         if language := profile.find_language(tag):
             yield from _find_edition_faults(language, edition, bodies.get(tag))
@@ -86,9 +127,11 @@ def _find_rule_faults(
             yield Fault(pointer=json_pointer("categories", number), code="unknown_category", params={"known": known})
 
 
-def _find_language_faults(document: Mapping[str, Any], profile: Profile) -> Iterator[Fault]:
+def _find_language_faults(
+    document: Mapping[str, Any], profile: Profile, required: Sequence[Language]
+) -> Iterator[Fault]:
     tags = [language.tag for language in profile.languages]
-    for language in profile.languages:
+    for language in required:
         if language.tag not in document["editions"]:
             pointer = json_pointer("editions", language.tag)
             yield Fault(pointer=pointer, code="missing_edition", params={"language": language.name})

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from service.config import Profile
-from service.model import ApiKey, Delivery, Release, Subscription, Warning
+from service.diffs import EditionDiff
+from service.model import (
+    ApiKey,
+    AuditEntry,
+    Delivery,
+    Release,
+    Revision,
+    Subscription,
+    Warning,
+    Withdrawal,
+)
+from service.receipts import Receiver
 from service.storage.deliveries import message_id
 
 
@@ -21,15 +32,60 @@ def iso(instant: datetime | None) -> str | None:
 def view_release(
     release: Release, profile: Profile, explain: Callable[[Warning], str] = lambda warning: warning.code
 ) -> dict[str, Any]:
-    """`explain` says a warning in the caller's language."""
+    """As staff see it. `explain` says a warning in the caller's language."""
+    return {
+        **_identify(release),
+        "publish_at": iso(release.publish_at),
+        "published_at": iso(release.published_at),
+        "withdrawn_at": iso(release.withdrawn_at),
+        "created_at": iso(release.created_at),
+        "updated_at": iso(release.updated_at),
+        **_content(release, release.languages, profile),
+        "change_note": dict(release.change_note),
+        "unaffected": list(release.unaffected),
+        "withdrawal": _view_withdrawal(release.withdrawal),
+        "warnings": _view_warnings(release, explain),
+        "set_aside_at": iso(release.set_aside_at),
+    }
+
+
+def view_public_release(release: Release, languages: Sequence[str], profile: Profile) -> dict[str, Any]:
+    """As a partner gets it: in the languages that were ordered, without what is the newsroom's own."""
+    return {
+        **_identify(release),
+        # The state that was accepted last may be ahead of the one that this event tells of.
+        "state": ("corrected" if release.revision > 1 else "published"),
+        "published_at": iso(release.published_at),
+        "updated_at": iso(release.updated_at),
+        **_content(release, languages, profile),
+        "change_note": dict(release.change_note),
+    }
+
+
+def view_withdrawal(release: Release, languages: Sequence[str], profile: Profile) -> dict[str, Any]:
+    """As a partner is told: what it was, why it is gone, nothing of its text."""
+    return {
+        **_identify(release),
+        "published_at": iso(release.published_at),
+        "withdrawn_at": iso(release.withdrawn_at),
+        "withdrawal": _view_withdrawal(release.withdrawal),
+        "editions": {
+            language: {"url": _page_url(profile, language, release.slug)} for language in languages
+        },
+    }
+
+
+def _identify(release: Release) -> dict[str, Any]:
     return {
         "id": str(release.id),
         "slug": release.slug,
         "revision": release.revision,
         "state": release.state.value,
-        "published_at": iso(release.published_at),
-        "created_at": iso(release.created_at),
-        "updated_at": iso(release.updated_at),
+    }
+
+
+def _content(release: Release, languages: Sequence[str], profile: Profile) -> dict[str, Any]:
+    return {
         "authoritative_language": release.authoritative_language,
         "categories": list(release.categories),
         "contacts": [dict(contact) for contact in release.contacts],
@@ -42,14 +98,22 @@ def view_release(
                 "body_html": edition.body_html,
                 "url": _page_url(profile, edition.language, release.slug),
             }
-            for edition in release.editions
+            for edition in release.editions if edition.language in languages
         },
-        "warnings": [
-            {"pointer": warning.pointer, "code": warning.code, "detail": explain(warning)}
-            for warning in release.warnings
-        ],
-        "set_aside_at": iso(release.set_aside_at),
     }
+
+
+def _view_withdrawal(withdrawal: Withdrawal | None) -> dict[str, Any] | None:
+    if withdrawal is None:
+        return None
+    successor = withdrawal.superseded_by
+    return {"reason": dict(withdrawal.reason), "superseded_by": str(successor) if successor else None}
+
+
+def _view_warnings(release: Release, explain: Callable[[Warning], str]) -> list[dict[str, Any]]:
+    return [
+        {"pointer": warning.pointer, "code": warning.code, "detail": explain(warning)} for warning in release.warnings
+    ]
 
 
 def _page_url(profile: Profile, tag: str, slug: str) -> str | None:
@@ -90,6 +154,82 @@ def view_delivery(delivery: Delivery) -> dict[str, Any]:
              "duration_ms": attempt.duration_ms, "status": attempt.status, "error": attempt.error}
             for attempt in delivery.attempts
         ],
+    }
+
+
+def view_revision(
+    revision: Revision, profile: Profile, explain: Callable[[Warning], str]
+) -> dict[str, Any]:
+    """What was said at one revision, whatever became of the release."""
+    release = revision.release
+    return {
+        "number": revision.number,
+        "created_at": iso(revision.created_at),
+        **_content(release, release.languages, profile),
+        "change_note": dict(release.change_note),
+        "unaffected": list(release.unaffected),
+        "warnings": _view_warnings(release, explain),
+    }
+
+
+def view_diff(diffs: Sequence[EditionDiff]) -> dict[str, Any]:
+    """Language tag to what changed there."""
+    return {
+        diff.language: {
+            "change": diff.change,
+            "fields": {
+                name: [{"op": step.op.value, "text": step.text} for step in steps]
+                for name, steps in diff.fields.items()
+            },
+        }
+        for diff in diffs
+    }
+
+
+def view_receiver(receiver: Receiver) -> dict[str, Any]:
+    subscription = receiver.subscription
+    return {
+        "partner": subscription.partner,
+        "subscription_id": str(subscription.id),
+        "channel": subscription.channel,
+        "callback": subscription.callback,
+        "state": subscription.state.value,
+        "languages": {
+            receipt.language: {
+                "accepted": _view_sent(receipt.accepted) if receipt.accepted else None,
+                "owed": _view_sent(receipt.owed) if receipt.owed else None,
+                "sent": [_view_sent(delivery) for delivery in receipt.deliveries],
+            }
+            for receipt in receiver.receipts
+        },
+    }
+
+
+def _view_sent(delivery: Delivery) -> dict[str, Any]:
+    last = delivery.attempts[-1] if delivery.attempts else None
+    return {
+        "message_id": message_id(delivery.id),
+        "event": delivery.event_type.value,
+        "revision": delivery.revision,
+        "state": delivery.state.value,
+        "accepted_at": iso(delivery.delivered_at),
+        "next_attempt_at": iso(delivery.next_attempt_at),
+        "attempts": len(delivery.attempts),
+        "status": last.status if last else None,
+        "error": last.error if last else None,
+    }
+
+
+def view_audit_entry(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "id": str(entry.id),
+        "at": iso(entry.at),
+        "action": entry.action,
+        "release_id": str(entry.release_id),
+        "revision": entry.revision,
+        "actor": entry.actor,
+        "key_id": str(entry.key_id) if entry.key_id else None,
+        "details": dict(entry.details),
     }
 
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from service import keys
 from service.clock import new_id
-from service.model import Draft, Release, ReleaseState
+from service.model import ApiKey, Draft, Release, ReleaseState, Role
 from service.slugs import make_slug
+from service.storage import Storage
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def make_desk(storage: Storage) -> ApiKey:
+    """A member of staff, who may do what the core is asked to."""
+    return keys.make_key(storage, "desk", Role.STAFF, NOON)[0]
 
 
 def published(draft: Draft, at: datetime = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)) -> Release:

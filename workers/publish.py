@@ -1,4 +1,4 @@
-"""Accepted releases into the feeds, and what partners are owed into rows."""
+"""What is accepted, or scheduled and due, into the feeds, and what partners are owed into rows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from service import queue
 from service.clock import utc_now
 from service.deliveries import plan_due
 from service.publishing import publish_due
+from service.releases import publish_scheduled
 from workers import context
 from workers.app import app
 
@@ -16,10 +17,12 @@ log = logging.getLogger(__name__)
 
 @app.task(name=queue.PUBLISH)
 def publish() -> None:
-    """Make public what is accepted, then plan the deliveries of what is public."""
+    """Make public what is accepted or due, then plan the deliveries of what is public."""
+    while publish_scheduled(context.storage(), utc_now()):
+        pass
     published = publish_due(context.storage(), context.profile(), utc_now)
     if published.count:
-        log.info("%s releases went public", published.count)
+        log.info("%s events went public", published.count)
     if published.wait_seconds:
         # Two swaps never share a second; the wait is far below the broker's visibility timeout.
         publish.apply_async(countdown=published.wait_seconds)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from service import queue
 from service.clock import utc_now
-from service.storage import deliveries, events, heartbeats
+from service.storage import deliveries, events, heartbeats, releases
 from workers import context
-from workers.app import app
+from workers.app import SWEEP_SECONDS, app
+from workers.publish import publish
 
 HEARTBEAT = "worker"
 
@@ -20,7 +23,16 @@ def sweep() -> None:
     with context.storage().read() as tx:
         open_events = events.list_unpublished(tx, limit=1) or events.list_unplanned(tx, limit=1)
         due = deliveries.has_due(tx, now)
+        publish_at = releases.find_next_publish_at(tx)
     if open_events:
         context.queue().publish()
+    if publish_at:
+        _nudge_at(publish_at, now)
     if due:
         context.queue().deliver()
+
+
+def _nudge_at(publish_at: datetime, now: datetime) -> None:
+    """To the second: what is due before the next sweep is nudged for its very time."""
+    if publish_at <= now + timedelta(seconds=SWEEP_SECONDS):
+        publish.apply_async(countdown=max((publish_at - now).total_seconds(), 0))

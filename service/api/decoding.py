@@ -16,6 +16,7 @@ DEFAULT_LIMIT = 20
 MOST_LIMIT = 100
 
 Item = TypeVar("Item")
+Cursor = TypeVar("Cursor")
 
 
 class MalformedJson(DiglotError):
@@ -75,19 +76,19 @@ def read_id(kind: str, text: str) -> uuid.UUID:
         raise NotFound(kind=kind, id=text) from None
 
 
-def read_page() -> tuple[int, uuid.UUID | None]:
+def read_page(parse: Callable[[str], Cursor] = uuid.UUID) -> tuple[int, Cursor | None]:  # type: ignore[assignment]
     """The query's `limit`, and the id that its `cursor` stands before. Raises Invalid."""
     limit, cursor = request.args.get("limit", str(DEFAULT_LIMIT)), request.args.get("cursor")
     if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit[:4]) <= MOST_LIMIT:
         raise Invalid([Fault(pointer="/limit", code="bad_limit", params={"limit": MOST_LIMIT})])
     try:
-        return int(limit), uuid.UUID(cursor) if cursor else None
+        return int(limit), parse(cursor) if cursor else None
     except ValueError:
         raise Invalid([Fault(pointer="/cursor", code="bad_cursor")]) from None
 
 
 def page_of(
-    items: Sequence[Item], limit: int, identify: Callable[[Item], uuid.UUID], view: Callable[[Item], Any]
+    items: Sequence[Item], limit: int, identify: Callable[[Item], object], view: Callable[[Item], Any]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """A page and its headers, from up to `limit` + 1 items: the last one only tells that there are more.
 

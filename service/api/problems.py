@@ -11,10 +11,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from service.api.auth import Forbidden, Unauthorized
 from service.api.decoding import MalformedJson, WrongEncoding, WrongMediaType
+from service.api.preconditions import PreconditionRequired
 from service.edge import services, speech
 from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
 from service.messages import say
 from service.model import Warning
+from service.releases import RevisionMismatch
+from service.siblings import StaleSiblings
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (Unauthorized, 401),
     (Forbidden, 403),
     (NotFound, 404),
+    (RevisionMismatch, 412),
+    (PreconditionRequired, 428),
     (IdempotencyKeyReused, 422),
     (Conflict, 409),
     (WrongMediaType, 415),
@@ -46,7 +51,7 @@ def answer_error(error: DiglotError) -> Response:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     if status >= 500:
         log.error("%s: %s", error.code, error.params)
-    faults = error.faults if isinstance(error, Invalid) else ()
+    faults = error.faults if isinstance(error, Invalid | StaleSiblings) else ()
     response = make_problem(status, error.code, error.params, faults)
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="diglot"'

@@ -1,4 +1,4 @@
-"""/v1/releases"""
+"""/v1/releases: what staff post, read and list."""
 
 from __future__ import annotations
 
@@ -10,39 +10,47 @@ from flask import Blueprint, request
 from service import releases
 from service.api.auth import requires
 from service.api.decoding import page_of, read_id, read_json, read_page
+from service.api.preconditions import read_if_match, release_etag, require_if_match
 from service.api.problems import explain_warning
 from service.edge import caller, services
 from service.errors import Fault, Invalid
+from service.lifecycle import PUBLIC
 from service.model import Release, ReleaseState, Role
 from service.releases import Idempotency
-from service.storage import deliveries
 from service.storage import releases as stored
-from service.validation import validate_release
-from service.views import view_delivery, view_release
+from service.validation import (
+    read_moment,
+    validate_release,
+    validate_revision,
+    validate_schedule,
+    validate_withdrawal,
+)
+from service.views import view_release
 
 blueprint = Blueprint("releases", __name__, url_prefix="/v1/releases")
 
 LONGEST_KEY = 255
 
+Answer = tuple[Any, int, dict[str, str]]
+
 
 @blueprint.post("")
 @requires(Role.STAFF)
-def post_release() -> tuple[Any, int, dict[str, str]]:
+def post_release() -> Answer:
     document = read_json()
     draft = validate_release(document, services().profile)
-    state = ReleaseState(document.get("status", ReleaseState.PUBLISHED))
+    publish_at = read_moment(document["publish_at"]) if "publish_at" in document else None
+    state = ReleaseState.SCHEDULED if publish_at else ReleaseState(document.get("status", ReleaseState.PUBLISHED))
     release = releases.accept_release(
-        services().storage, draft, state, services().clock(), _idempotency()
+        services().storage, draft, state, services().clock(), caller(), publish_at=publish_at, repeat=_idempotency()
     )
-    if release.state is ReleaseState.PUBLISHED:
-        services().queue.publish()
-    location = f"{services().profile.base_url}/v1/releases/{release.id}"
-    return _view(release), 201, {"Location": location}
+    body, _, headers = _answer(release)
+    return body, 201, {**headers, "Location": f"{services().profile.base_url}/v1/releases/{release.id}"}
 
 
 @blueprint.get("")
 @requires(Role.STAFF)
-def list_releases() -> tuple[Any, int, dict[str, str]]:
+def list_releases() -> Answer:
     limit, before = read_page()
     with services().storage.read() as tx:
         found = stored.list_releases(
@@ -55,27 +63,67 @@ def list_releases() -> tuple[Any, int, dict[str, str]]:
 
 @blueprint.get("/<release_id>")
 @requires(Role.STAFF)
-def get_release(release_id: str) -> Any:
-    return _view(releases.get_release(services().storage, read_id("release", release_id)))
+def get_release(release_id: str) -> Answer:
+    release = releases.get_release(services().storage, read_id("release", release_id))
+    return _view(release), 200, {"ETag": release_etag(release)}
+
+
+@blueprint.put("/<release_id>")
+@requires(Role.STAFF)
+def put_release(release_id: str) -> Answer:
+    before = releases.get_release(services().storage, read_id("release", release_id))
+    is_expected = require_if_match(before)
+    document = read_json()
+    if not is_expected(before.revision):
+        raise releases.RevisionMismatch(revision=before.revision)
+    release = releases.revise_release(
+        services().storage, before.id, validate_revision(document, services().profile, before),
+        services().clock(), caller(), is_expected=is_expected, siblings_unaffected="siblings" in document,
+    )
+    return _answer(release)
 
 
 @blueprint.post("/<release_id>/publish")
 @requires(Role.STAFF)
-def publish_release(release_id: str) -> Any:
-    release = releases.publish_draft(services().storage, read_id("release", release_id), services().clock())
-    services().queue.publish()
-    return _view(release)
+def publish_release(release_id: str) -> Answer:
+    return _answer(releases.publish_release(
+        services().storage, read_id("release", release_id), services().clock(), caller(), is_expected=read_if_match()
+    ))
 
 
-@blueprint.get("/<release_id>/deliveries")
+@blueprint.post("/<release_id>/schedule")
 @requires(Role.STAFF)
-def list_deliveries(release_id: str) -> tuple[Any, int, dict[str, str]]:
-    limit, before = read_page()
-    release = releases.get_release(services().storage, read_id("release", release_id))
-    with services().storage.read() as tx:
-        found = deliveries.list_for_release(tx, release.id, limit=limit + 1, before=before)
-    page, headers = page_of(found, limit, lambda delivery: delivery.id, view_delivery)
-    return page, 200, headers
+def schedule_release(release_id: str) -> Answer:
+    publish_at = validate_schedule(read_json())
+    return _answer(releases.schedule_release(
+        services().storage, read_id("release", release_id), publish_at, services().clock(), caller(),
+        is_expected=read_if_match(),
+    ))
+
+
+@blueprint.post("/<release_id>/unschedule")
+@requires(Role.STAFF)
+def unschedule_release(release_id: str) -> Answer:
+    return _answer(releases.unschedule_release(
+        services().storage, read_id("release", release_id), services().clock(), caller(), is_expected=read_if_match()
+    ))
+
+
+@blueprint.post("/<release_id>/withdraw")
+@requires(Role.STAFF)
+def withdraw_release(release_id: str) -> Answer:
+    withdrawal = validate_withdrawal(read_json())
+    return _answer(releases.withdraw_release(
+        services().storage, read_id("release", release_id), withdrawal, services().clock(), caller(),
+        is_expected=read_if_match(),
+    ))
+
+
+def _answer(release: Release) -> Answer:
+    """What was accepted. Whatever concerns the public is nudged on its way."""
+    if release.state in {*PUBLIC, ReleaseState.WITHDRAWN}:
+        services().queue.publish()
+    return _view(release), 200, {"ETag": release_etag(release)}
 
 
 def _view(release: Release) -> dict[str, Any]:
@@ -97,4 +145,4 @@ def _idempotency() -> Idempotency | None:
     if not 0 < len(key) <= LONGEST_KEY:
         params = {"name": "Idempotency-Key", "limit": LONGEST_KEY}
         raise Invalid([Fault(pointer="/Idempotency-Key", code="bad_header", params=params)])
-    return Idempotency(caller(), key, hashlib.sha256(request.get_data()).hexdigest())
+    return Idempotency(key, hashlib.sha256(request.get_data()).hexdigest())

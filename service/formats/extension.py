@@ -19,6 +19,8 @@ from service.model import Entry, Feed, Related
 _ATOM_LINK = "link"
 _RSS_ATOM_LINK = "{http://www.w3.org/2005/Atom}link"
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+_HISTORY = "http://purl.org/syndication/history/1.0"
+_TOMBSTONES = "http://purl.org/atompub/tombstones/1.0"
 
 # feedgen's own sets the locale of the whole process to C and back for each date: two threads at it leave
 # the process in the wrong locale for good. Both modules imported it by name, so both are given ours.
@@ -26,7 +28,7 @@ feedgen.feed.formatRFC2822 = feedgen.entry.formatRFC2822 = rfc822
 
 
 class FeedExtension(BaseExtension):
-    """The feed's links other than its page: itself, its hub, and its siblings in other languages."""
+    """What belongs to the feed beside its page: itself, hub, siblings, archives, and what was withdrawn."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
@@ -35,6 +37,10 @@ class FeedExtension(BaseExtension):
         # feedgen writes six digits of microseconds, or none.
         root.find("updated").text = rfc3339(self._feed.updated)
         _add_links(root, _ATOM_LINK, _feed_links(self._feed, "atom"))
+        _add_links(root, _ATOM_LINK, _history_links(self._feed))
+        if self._feed.current:
+            SubElement(root, f"{{{_HISTORY}}}archive", nsmap={"fh": _HISTORY})
+        _add_tombstones(root, self._feed)
         return root
 
     def extend_rss(self, root: _Element) -> _Element:
@@ -81,6 +87,21 @@ def _feed_links(feed: Feed, format: str) -> Iterator[dict[str, str]]:
     if feed.hub_url is not None:
         yield {"rel": "hub", "href": feed.hub_url}
     yield from (_sibling_link(sibling, format) for sibling in feed.related)
+
+
+def _history_links(feed: Feed) -> Iterator[dict[str, str]]:
+    """RFC 5005 section 4."""
+    older = {"prev-archive": feed.prev_archive, "current": feed.current}
+    for rel, address in older.items():
+        if address is not None:
+            yield {"rel": rel, "type": FORMATS["atom"], "href": document_url(address, "atom")}
+
+
+def _add_tombstones(root: _Element, feed: Feed) -> None:
+    """RFC 6721 section 3."""
+    for tombstone in feed.tombstones:
+        attributes = {"ref": tombstone.ref, "when": rfc3339(tombstone.when)}
+        SubElement(root, f"{{{_TOMBSTONES}}}deleted-entry", attributes, nsmap={"at": _TOMBSTONES})
 
 
 def _sibling_link(sibling: Related, format: str) -> dict[str, str]:

@@ -30,6 +30,7 @@ def _top_level(feed: Feed) -> dict[str, Any]:
         "title": feed.title,
         "home_page_url": feed.page_url,
         "feed_url": document_url(feed.address, "json"),
+        "next_url": document_url(feed.prev_archive, "json") if feed.prev_archive else None,
         "description": feed.subtitle,
         "icon": feed.icon_url,
         "authors": _authors(feed),

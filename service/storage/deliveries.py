@@ -60,7 +60,25 @@ def claim_due(tx: sa.Connection, owner: str, *, limit: int, now: datetime, until
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
-    return [outcome for outcome in outcomes if not _record(tx, outcome)]
+    lost = [outcome for outcome in outcomes if not _record(tx, outcome)]
+    again = [outcome.claim.delivery_id for outcome in outcomes if outcome.state is DeliveryState.DUE]
+    if again:
+        _retire_overtaken(tx, again)
+    return lost
+
+
+def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
+    """A newer event of the same release was planned while these were in flight: they are not tried again."""
+    newer, own, other = deliveries.alias("newer"), events.alias("own"), events.alias("other")
+    overtaken = (
+        sa.select(newer.c.id)
+        .join(other, other.c.id == newer.c.event_id).join(own, own.c.release_id == other.c.release_id)
+        .where(own.c.id == deliveries.c.event_id, newer.c.subscription_id == deliveries.c.subscription_id,
+               newer.c.id > deliveries.c.id)
+        .correlate(deliveries).exists()
+    )
+    again = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE, overtaken)
+    tx.execute(again.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None))
 
 
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
@@ -69,6 +87,21 @@ def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
         deliveries.c.subscription_id == subscription_id, deliveries.c.state == DeliveryState.DUE
     )
     tx.execute(due.values(state=DeliveryState.ABANDONED, next_attempt_at=None, claim_owner=None, claim_until=None))
+
+
+def retire_waiting(tx: sa.Connection, release_id: uuid.UUID) -> None:
+    """What still waits of this release gives way to a newer event. What is in flight just now is left to finish."""
+    older = sa.select(events.c.id).where(events.c.release_id == release_id)
+    waiting = deliveries.update().where(
+        deliveries.c.event_id.in_(older), deliveries.c.state == DeliveryState.DUE, deliveries.c.claim_owner.is_(None),
+    )
+    tx.execute(waiting.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None))
+
+
+def list_told(tx: sa.Connection, release_id: uuid.UUID) -> set[uuid.UUID]:
+    """Subscriptions that were sent any revision of the release, as far as anybody can know: one try is enough."""
+    query = sa.select(deliveries.c.subscription_id).distinct().join(events, events.c.id == deliveries.c.event_id)
+    return set(tx.execute(query.where(events.c.release_id == release_id, deliveries.c.attempt > 0)).scalars())
 
 
 def find_delivery(tx: sa.Connection, delivery_id: uuid.UUID) -> Delivery | None:
@@ -87,6 +120,23 @@ def list_for_subscription(
 ) -> list[Delivery]:
     """Newest first, with every attempt."""
     return _list(tx, deliveries.c.subscription_id == subscription_id, limit=limit, before=before)
+
+
+def list_receivers(
+    tx: sa.Connection, release_id: uuid.UUID, *, limit: int, before: uuid.UUID | None
+) -> list[uuid.UUID]:
+    """Subscriptions that are or were owed anything of the release, newest first."""
+    query = sa.select(deliveries.c.subscription_id).distinct().join(events, events.c.id == deliveries.c.event_id)
+    query = query.where(events.c.release_id == release_id).order_by(deliveries.c.subscription_id.desc()).limit(limit)
+    return list(tx.execute(query.where(deliveries.c.subscription_id < before) if before else query).scalars())
+
+
+def list_for_receivers(
+    tx: sa.Connection, release_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID]
+) -> list[Delivery]:
+    """All that these subscriptions are or were owed of the release, newest first."""
+    where = sa.and_(events.c.release_id == release_id, deliveries.c.subscription_id.in_(subscription_ids))
+    return _list(tx, where, limit=None, before=None)
 
 
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:
@@ -148,11 +198,15 @@ def _record(tx: sa.Connection, outcome: Outcome) -> bool:
 
 
 def _list(
-    tx: sa.Connection, where: sa.ColumnElement[bool], *, limit: int, before: uuid.UUID | None
+    tx: sa.Connection, where: sa.ColumnElement[bool], *, limit: int | None, before: uuid.UUID | None
 ) -> list[Delivery]:
     query = (
-        sa.select(deliveries, events.c.type, events.c.release_id, events.c.revision, subscriptions.c.partner)
+        sa.select(
+            deliveries, events.c.type, events.c.release_id, events.c.revision, subscriptions.c.partner,
+            payloads.c.variant,
+        )
         .join(events, events.c.id == deliveries.c.event_id)
+        .join(payloads, payloads.c.id == deliveries.c.payload_id)
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .where(where).order_by(deliveries.c.id.desc()).limit(limit)
     )
@@ -177,5 +231,6 @@ def _delivery(row: Any, tried: tuple[Attempt, ...]) -> Delivery:
     return Delivery(
         id=row.id, event_id=row.event_id, event_type=EventType(row.type), subscription_id=row.subscription_id,
         partner=row.partner, state=DeliveryState(row.state), created_at=row.created_at, release_id=row.release_id,
-        revision=row.revision, next_attempt_at=row.next_attempt_at, delivered_at=row.delivered_at, attempts=tried,
+        revision=row.revision, next_attempt_at=row.next_attempt_at, delivered_at=row.delivered_at,
+        languages=tuple(filter(None, row.variant.split(","))), attempts=tried,
     )

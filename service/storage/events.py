@@ -31,8 +31,16 @@ def list_unplanned(tx: sa.Connection, *, limit: int) -> list[Event]:
     return _list(tx, events.c.published_at.is_not(None), limit)
 
 
-def mark_published(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) -> None:
-    tx.execute(events.update().where(events.c.id.in_(list(event_ids))).values(published_at=now))
+def mark_published(tx: sa.Connection, shown: Iterable[Event], now: datetime) -> None:
+    """Readers see these, each as what it has come to and at the revision that it names."""
+    for event in shown:
+        change = events.update().where(events.c.id == event.id)
+        tx.execute(change.values(published_at=now, type=event.type, revision=event.revision))
+
+
+def drop(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) -> None:
+    """These came to nothing: a later event of the same release says all."""
+    tx.execute(events.update().where(events.c.id.in_(list(event_ids))).values(published_at=now, planned_at=now))
 
 
 def mark_planned(tx: sa.Connection, event_id: uuid.UUID, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,23 +14,31 @@ from service.storage.tables import documents, generations
 _ONLY = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """``number`` counts the swaps, ``digest`` names what rendered them, ``published_at`` is the last instant given."""
+    """Which swap is out.
+
+    ``number`` counts the swaps, ``digest`` names what rendered them, ``published_at`` and ``position`` are the
+    last that a release was given. ``swapped_at`` and ``redrawn_at`` are the whole seconds of the last swap and
+    of the last one that rendered everything anew.
+    """
 
     number: int
     digest: str
     published_at: datetime
+    position: int
+    swapped_at: datetime
+    redrawn_at: datetime
 
 
 def find_generation(tx: sa.Connection) -> Generation | None:
     row = tx.execute(sa.select(generations).where(generations.c.id == _ONLY)).first()
-    return Generation(row.number, row.digest, row.published_at) if row else None
+    return Generation(**{name: getattr(row, name) for name in Generation.__slots__}) if row else None
 
 
 def advance_generation(tx: sa.Connection, generation: Generation) -> bool:
     """Whether this transaction is the one that follows generation `number - 1`."""
-    values = {"number": generation.number, "digest": generation.digest, "published_at": generation.published_at}
+    values = {name: getattr(generation, name) for name in Generation.__slots__}
     if generation.number == 1:
         found = tx.execute(sa.select(generations.c.id)).first()
         if not found:
@@ -45,12 +53,23 @@ def find_document(tx: sa.Connection, path: str) -> Document | None:
     return Document(**row) if row else None
 
 
-def list_documents(tx: sa.Connection) -> list[Document]:
-    return [Document(**row) for row in tx.execute(sa.select(documents)).mappings()]
+def list_documents(tx: sa.Connection, paths: Iterable[str]) -> list[Document]:
+    """Those of these paths that there are."""
+    query = sa.select(documents).where(documents.c.path.in_(list(paths)))
+    return [Document(**row) for row in tx.execute(query).mappings()]
 
 
-def replace_documents(tx: sa.Connection, changed: Iterable[Document]) -> None:
+def list_paths(tx: sa.Connection) -> set[str]:
+    return set(tx.execute(sa.select(documents.c.path)).scalars())
+
+
+def replace_documents(tx: sa.Connection, changed: Sequence[Document]) -> None:
     """Put these in place of what stood at their paths."""
-    for document in changed:
-        tx.execute(documents.delete().where(documents.c.path == document.path))
-        tx.execute(documents.insert().values(**{name: getattr(document, name) for name in Document.__slots__}))
+    remove_documents(tx, [document.path for document in changed])
+    if changed:
+        names = Document.__slots__
+        tx.execute(documents.insert(), [{name: getattr(document, name) for name in names} for document in changed])
+
+
+def remove_documents(tx: sa.Connection, paths: Sequence[str]) -> None:
+    tx.execute(documents.delete().where(documents.c.path.in_(paths)))

@@ -1,17 +1,17 @@
-"""Releases, their immutable revisions, and the text that the list is searched by."""
+"""Releases and their immutable revisions, as staff see them and as readers do."""
 
 from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Edition, Release, ReleaseState, Warning
-from service.storage.tables import editions, idempotency_keys, releases, revisions
+from service.model import Edition, Release, ReleaseState, Revision, Warning, Withdrawal
+from service.storage.tables import editions, releases, revisions
 
 _AT_REVISION = releases.join(
     revisions, sa.and_(revisions.c.release_id == releases.c.id, revisions.c.number == releases.c.revision)
@@ -19,28 +19,68 @@ _AT_REVISION = releases.join(
 _AT_PUBLIC_REVISION = releases.join(
     revisions, sa.and_(revisions.c.release_id == releases.c.id, revisions.c.number == releases.c.public_revision)
 )
+_AT_EACH_REVISION = releases.join(revisions, revisions.c.release_id == releases.c.id)
 
 
 def insert_release(tx: sa.Connection, release: Release) -> None:
     """A new release with its first revision."""
     tx.execute(releases.insert().values(
         id=release.id, slug=release.slug, state=release.state, revision=release.revision,
-        created_at=release.created_at, updated_at=release.updated_at,
+        created_at=release.created_at, updated_at=release.updated_at, publish_at=release.publish_at,
     ))
-    tx.execute(revisions.insert().values(
-        release_id=release.id, number=release.revision, document=_document(release), created_at=release.created_at,
+    _insert_revision(tx, release, release.created_at)
+
+
+def insert_revision(tx: sa.Connection, release: Release, now: datetime) -> bool:
+    """Whether the release was at the revision before this one and now is at this one, with its state and slug."""
+    change = releases.update().where(releases.c.id == release.id, releases.c.revision == release.revision - 1)
+    values = {"revision": release.revision, "state": release.state, "slug": release.slug, "updated_at": now}
+    if tx.execute(change.values(**values)).rowcount == 0:
+        return False
+    tx.execute(editions.delete().where(editions.c.release_id == release.id))
+    _insert_revision(tx, release, now)
+    return True
+
+
+def update_state(tx: sa.Connection, release: Release) -> None:
+    """Keep the release's state with its schedule or withdrawal."""
+    tx.execute(releases.update().where(releases.c.id == release.id).values(
+        state=release.state, publish_at=release.publish_at, withdrawal=_withdrawal_document(release.withdrawal),
     ))
-    tx.execute(editions.insert(), [
-        {"release_id": release.id, "language": edition.language,
-         "headline": edition.headline, "body_text": edition.body_text}
-        for edition in release.editions
-    ])
 
 
 def find_release(tx: sa.Connection, release_id: uuid.UUID) -> Release | None:
     """The release at its newest revision, public or not."""
-    row = tx.execute(_select(_AT_REVISION).where(releases.c.id == release_id)).first()
-    return _release(row) if row else None
+    return _first(tx, _select(_AT_REVISION).where(releases.c.id == release_id))
+
+
+def lock_release(tx: sa.Connection, release_id: uuid.UUID) -> Release | None:
+    """As `find_release`, and nobody else changes it until the transaction ends."""
+    query = _select(_AT_REVISION).where(releases.c.id == release_id)
+    return _first(tx, query.with_for_update(of=releases))
+
+
+def find_revision(tx: sa.Connection, release_id: uuid.UUID, number: int) -> Release | None:
+    """The release as it was at one revision."""
+    return _first(tx, _select(_AT_EACH_REVISION).where(releases.c.id == release_id, revisions.c.number == number))
+
+
+def list_revisions(
+    tx: sa.Connection, release_id: uuid.UUID, *, limit: int, before: int | None = None
+) -> list[Revision]:
+    """Newest first."""
+    query = _select(_AT_EACH_REVISION).where(releases.c.id == release_id).order_by(revisions.c.number.desc())
+    query = query.where(revisions.c.number < before) if before else query
+    return _revisions(tx, query.limit(limit))
+
+
+def list_corrections(tx: sa.Connection, release: Release) -> list[Revision]:
+    """The public revisions that readers are told of by a note, newest first."""
+    query = _select(_AT_EACH_REVISION).where(
+        releases.c.id == release.id, revisions.c.number.between(2, releases.c.public_revision)
+    )
+    found = _revisions(tx, query.order_by(revisions.c.number.desc()))
+    return [revision for revision in found if revision.release.change_note]
 
 
 def list_releases(
@@ -58,67 +98,90 @@ def list_releases(
     return [_release(row) for row in tx.execute(query)]
 
 
-def list_public_releases(
-    tx: sa.Connection, *, limit: int, before: datetime | None = None
-) -> list[Release]:
-    """What readers see, newest first, from just before the instant `before`."""
-    query = (
-        _select(_AT_PUBLIC_REVISION)
-        .where(releases.c.published_at.is_not(None), releases.c.set_aside_at.is_(None))
-        .order_by(releases.c.published_at.desc()).limit(limit)
-    )
-    if before:
-        query = query.where(releases.c.published_at < before)
-    return [_release(row) for row in tx.execute(query)]
+def list_overdue(tx: sa.Connection, now: datetime, *, limit: int) -> list[Release]:
+    """Scheduled releases whose time has come, in the order of their times."""
+    query = _select(_AT_REVISION).where(releases.c.state == ReleaseState.SCHEDULED, releases.c.publish_at <= now)
+    query = query.order_by(releases.c.publish_at, releases.c.id).limit(limit)
+    return [_release(row) for row in tx.execute(query.with_for_update(of=releases))]
+
+
+def find_next_publish_at(tx: sa.Connection) -> datetime | None:
+    """When the next scheduled release is to go public."""
+    return tx.execute(
+        sa.select(sa.func.min(releases.c.publish_at)).where(releases.c.state == ReleaseState.SCHEDULED)
+    ).scalar()
+
+
+def list_public(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> list[Release]:
+    """These, at the revision that readers see; those that were never public are left out."""
+    return _list(tx, _select(_AT_PUBLIC_REVISION).where(releases.c.id.in_(list(release_ids))))
+
+
+def list_positions(tx: sa.Connection, first: int, last: int) -> list[Release]:
+    """What went public as the `first` to the `last`, newest first, the withdrawn and the set aside among them."""
+    query = _select(_AT_PUBLIC_REVISION).where(releases.c.position.between(first, last))
+    return _list(tx, query.order_by(releases.c.position.desc()))
 
 
 def find_public_release(tx: sa.Connection, slug: str) -> Release | None:
-    """The release that readers see at this slug."""
-    query = _select(_AT_PUBLIC_REVISION).where(releases.c.slug == slug, releases.c.published_at.is_not(None))
-    row = tx.execute(query).first()
-    return _release(row) if row else None
+    """The release that readers find at this slug, or the record that it was withdrawn."""
+    return _first(tx, _select(_AT_PUBLIC_REVISION).where(
+        releases.c.slug == slug, releases.c.published_at.is_not(None)
+    ))
 
 
 def is_slug_taken(tx: sa.Connection, slug: str) -> bool:
     return tx.execute(sa.select(sa.exists().where(releases.c.slug == slug))).scalar_one()
 
 
-def set_state(tx: sa.Connection, release_id: uuid.UUID, state: ReleaseState, *, was: ReleaseState) -> bool:
-    """Whether the release was in the state `was` and now is in `state`."""
-    change = releases.update().where(releases.c.id == release_id, releases.c.state == was)
-    return tx.execute(change.values(state=state)).rowcount == 1
+def make_public(tx: sa.Connection, shown: Sequence[Release]) -> None:
+    """Show these to readers as they are: revision, times and position."""
+    names = ("updated_at", "published_at", "withdrawn_at", "position", "modified_at")
+    values = [
+        {"key": release.id, "public_revision": release.revision, "set_aside_at": None,
+         **{name: getattr(release, name) for name in names}}
+        for release in shown
+    ]
+    if values:
+        tx.execute(releases.update().where(releases.c.id == sa.bindparam("key")), values)
 
 
-def make_public(tx: sa.Connection, release: Release) -> None:
-    """Show this revision to readers, with its `updated_at` and `published_at`."""
-    tx.execute(releases.update().where(releases.c.id == release.id).values(
-        public_revision=release.revision, updated_at=release.updated_at, published_at=release.published_at,
-    ))
-
-
-def set_aside(tx: sa.Connection, release_ids: Iterable[uuid.UUID], now: datetime) -> None:
+def set_aside(tx: sa.Connection, release_ids: Iterable[uuid.UUID], now: datetime, modified_at: datetime) -> None:
     """Keep these out of every feed until they are corrected."""
-    tx.execute(releases.update().where(releases.c.id.in_(list(release_ids))).values(set_aside_at=now))
+    change = releases.update().where(releases.c.id.in_(list(release_ids)))
+    tx.execute(change.values(set_aside_at=now, modified_at=modified_at))
 
 
-def find_idempotent(tx: sa.Connection, api_key_id: uuid.UUID, key: str) -> tuple[str, uuid.UUID] | None:
-    """The body's digest and the release that this caller's key was first used for."""
-    columns = (idempotency_keys.c.digest, idempotency_keys.c.release_id)
-    where = (idempotency_keys.c.api_key_id == api_key_id, idempotency_keys.c.key == key)
-    row = tx.execute(sa.select(*columns).where(*where)).first()
-    return (row.digest, row.release_id) if row else None
-
-
-def keep_idempotent(
-    tx: sa.Connection, api_key_id: uuid.UUID, key: str, digest: str, release_id: uuid.UUID, now: datetime
-) -> None:
-    tx.execute(idempotency_keys.insert().values(
-        api_key_id=api_key_id, key=key, digest=digest, release_id=release_id, created_at=now,
+def _insert_revision(tx: sa.Connection, release: Release, now: datetime) -> None:
+    tx.execute(revisions.insert().values(
+        release_id=release.id, number=release.revision, document=_document(release), created_at=now,
     ))
+    # What the list is searched by: the newest revision's text.
+    tx.execute(editions.insert(), [
+        {"release_id": release.id, "language": edition.language,
+         "headline": edition.headline, "body_text": edition.body_text}
+        for edition in release.editions
+    ])
 
 
 def _select(source: sa.FromClause) -> sa.Select[Any]:
-    return sa.select(releases, revisions.c.number, revisions.c.document).select_from(source)
+    revised_at = revisions.c.created_at.label("revised_at")
+    return sa.select(releases, revisions.c.number, revisions.c.document, revised_at).select_from(source)
+
+
+def _first(tx: sa.Connection, query: sa.Select[Any]) -> Release | None:
+    row = tx.execute(query).first()
+    return _release(row) if row else None
+
+
+def _list(tx: sa.Connection, query: sa.Select[Any]) -> list[Release]:
+    return [_release(row) for row in tx.execute(query)]
+
+
+def _revisions(tx: sa.Connection, query: sa.Select[Any]) -> list[Revision]:
+    return [
+        Revision(number=row.number, created_at=row.revised_at, release=_release(row)) for row in tx.execute(query)
+    ]
 
 
 def _edition_exists(language: str | None, words: str | None) -> sa.ColumnElement[bool]:
@@ -140,6 +203,8 @@ def _document(release: Release) -> dict[str, Any]:
         "contacts": [dict(contact) for contact in release.contacts],
         "editions": [dataclasses.asdict(edition) for edition in release.editions],
         "warnings": [dataclasses.asdict(warning) for warning in release.warnings],
+        "change_note": dict(release.change_note),
+        "unaffected": list(release.unaffected),
     }
 
 
@@ -148,10 +213,28 @@ def _release(row: Any) -> Release:
     return Release(
         id=row.id, slug=row.slug, revision=row.number, state=ReleaseState(row.state),
         created_at=row.created_at, updated_at=row.updated_at, published_at=row.published_at,
-        set_aside_at=row.set_aside_at,
+        set_aside_at=row.set_aside_at, publish_at=row.publish_at, withdrawn_at=row.withdrawn_at,
+        withdrawal=_withdrawal(row.withdrawal), public_revision=row.public_revision, position=row.position,
+        modified_at=row.modified_at,
         editions=tuple(Edition(**edition) for edition in document["editions"]),
         authoritative_language=document["authoritative_language"],
         categories=tuple(document["categories"]),
         contacts=tuple(document["contacts"]),
         warnings=tuple(Warning(**warning) for warning in document["warnings"]),
+        change_note=document.get("change_note", {}),
+        unaffected=tuple(document.get("unaffected", ())),
     )
+
+
+def _withdrawal_document(withdrawal: Withdrawal | None) -> dict[str, Any] | None:
+    if withdrawal is None:
+        return None
+    successor = withdrawal.superseded_by
+    return {"reason": dict(withdrawal.reason), "superseded_by": str(successor) if successor else None}
+
+
+def _withdrawal(document: Mapping[str, Any] | None) -> Withdrawal | None:
+    if document is None:
+        return None
+    successor = document["superseded_by"]
+    return Withdrawal(reason=document["reason"], superseded_by=uuid.UUID(successor) if successor else None)

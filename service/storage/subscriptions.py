@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +40,12 @@ def list_subscriptions(
         query = query.where(subscriptions.c.id < before)
     if partner:
         query = query.where(subscriptions.c.partner == partner)
+    return [_subscription(row) for row in tx.execute(query)]
+
+
+def list_by_ids(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[Subscription]:
+    """These, newest first, the deleted among them."""
+    query = sa.select(subscriptions).where(subscriptions.c.id.in_(ids)).order_by(subscriptions.c.id.desc())
     return [_subscription(row) for row in tx.execute(query)]
 
 

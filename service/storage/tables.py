@@ -45,8 +45,19 @@ releases = sa.Table(
     sa.Column("public_revision", sa.Integer),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
-    sa.Column("published_at", Instant, index=True),
+    sa.Column("published_at", Instant),
     sa.Column("set_aside_at", Instant),
+    sa.Column("publish_at", Instant),
+    sa.Column("withdrawn_at", Instant),
+    sa.Column("withdrawal", sa.JSON(none_as_null=True)),
+    # Counts releases in the order of their first publication; archives are cut by it.
+    sa.Column("position", sa.Integer, unique=True),
+    # The whole second of the last change that readers could see: an archive's Last-Modified.
+    sa.Column("modified_at", Instant),
+)
+sa.Index(
+    "ix_releases_scheduled", releases.c.publish_at,
+    sqlite_where=releases.c.state == "scheduled", postgresql_where=releases.c.state == "scheduled",
 )
 
 revisions = sa.Table(
@@ -64,6 +75,46 @@ editions = sa.Table(
     sa.Column("language", sa.String(35), primary_key=True),
     sa.Column("headline", sa.Text, nullable=False),
     sa.Column("body_text", sa.Text, nullable=False),
+)
+
+# What each feed and list shows: a row per language, once for all categories ("") and once for each of them.
+# It moves only together with the documents.
+listings = sa.Table(
+    "listings", metadata,
+    sa.Column("category", sa.String(120), primary_key=True),
+    sa.Column("language", sa.String(35), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("release_id", sa.ForeignKey("releases.id"), nullable=False, index=True),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("withdrawn_at", Instant),
+)
+sa.Index(
+    "ix_listings_live", listings.c.category, listings.c.language, listings.c.updated_at,
+    sqlite_where=listings.c.withdrawn_at.is_(None), postgresql_where=listings.c.withdrawn_at.is_(None),
+)
+sa.Index(
+    "ix_listings_withdrawn", listings.c.category, listings.c.language, listings.c.withdrawn_at,
+    sqlite_where=listings.c.withdrawn_at.is_not(None), postgresql_where=listings.c.withdrawn_at.is_not(None),
+)
+
+# When a feed last changed in what it shows, a removal among it (RFC 4287 section 4.2.15).
+feeds = sa.Table(
+    "feeds", metadata,
+    sa.Column("category", sa.String(120), primary_key=True),
+    sa.Column("language", sa.String(35), primary_key=True),
+    sa.Column("updated_at", Instant, nullable=False),
+)
+
+# Append-only: triggers refuse changes.
+audit = sa.Table(
+    "audit", metadata, _id(),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("action", sa.String(40), nullable=False),
+    sa.Column("release_id", sa.ForeignKey("releases.id"), nullable=False, index=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("key_id", sa.ForeignKey("api_keys.id")),
+    sa.Column("details", sa.JSON, nullable=False),
 )
 
 events = sa.Table(
@@ -144,13 +195,17 @@ documents = sa.Table(
     sa.Column("last_modified", Instant, nullable=False),
 )
 
-# One row: which state of all documents is out, and the last instant given to a release.
+# One row: which state of all documents is out, the last instant and the last position given to a release,
+# the second of the last swap, and that of the last one after another profile or version.
 generations = sa.Table(
     "generations", metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("published_at", Instant, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("swapped_at", Instant, nullable=False),
+    sa.Column("redrawn_at", Instant, nullable=False),
 )
 
 idempotency_keys = sa.Table(

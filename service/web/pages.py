@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from service.config import Language, Profile
 from service.formats import FORMATS
-from service.messages import say, ui_language
-from service.model import Category, Edition, Release
+from service.messages import UiLanguage, say, ui_language
+from service.model import Category, Edition, Release, Revision
+from service.receipts import Receiver
 from service.views import iso
 
 _FORMAT_NAMES = {"atom": "Atom", "rss": "RSS", "json": "JSON Feed"}
@@ -47,17 +48,59 @@ def render_list(
     return _render("list.html", profile, language, places, items=items, older_url=older_url)
 
 
-def render_release(profile: Profile, language: Language, release: Release, edition: Edition) -> str:
+def render_release(
+    profile: Profile, language: Language, release: Release, edition: Edition, corrections: Sequence[Revision] = ()
+) -> str:
     """`edition` is the release's edition in `language`; its `body_html` is trusted and goes in as it is."""
-    places = [
-        Place(other, profile.page_url(other, release.slug))
-        for other in profile.languages if release.edition(other.tag)
-    ]
+    places = _places(profile, release)
     authoritative = next((p for p in places if p.language.tag == release.authoritative_language), None)
     return _render(
         "release.html", profile, language, places, release=release, edition=edition,
         lead=_lead(edition), authoritative=authoritative, categories=_categories(profile, language, release),
+        corrections=[
+            (revision.created_at, *_told(profile, revision.release.change_note, language)) for revision in corrections
+        ],
     )
+
+
+def render_withdrawn(
+    profile: Profile, language: Language, release: Release, successor: Release | None
+) -> str:
+    """That the release is gone, when and why; nothing of its text."""
+    reason, reason_language = _told(profile, release.withdrawal.reason if release.withdrawal else {}, language)
+    return _render(
+        "withdrawn.html", profile, language, _places(profile, release), release=release,
+        reason=reason, reason_language=reason_language,
+        successors=_places(profile, successor) if successor else [],
+    )
+
+
+def render_receipts(
+    profile: Profile, words: UiLanguage, release: Release, now: datetime, receivers: Sequence[Receiver]
+) -> str:
+    """Who was sent what, to print and to file."""
+    language = next(
+        (known for known in profile.languages if ui_language(known.tag) == words), profile.languages[0]
+    )
+    headlines = [(edition.language, edition.headline) for edition in release.editions]
+    names = {known.tag: known.name for known in profile.languages}
+    return _render(
+        "receipts.html", profile, language, [], release=release, now=now, receivers=receivers,
+        headlines=headlines, names=names,
+    )
+
+
+def _places(profile: Profile, release: Release) -> list[Place]:
+    return [
+        Place(other, profile.page_url(other, release.slug))
+        for other in profile.languages if release.edition(other.tag)
+    ]
+
+
+def _told(profile: Profile, texts: Mapping[str, str], language: Language) -> tuple[str, str]:
+    """The text in this language, else in another one, and the tag of the language that it is in."""
+    text = profile.text_in(texts, language.tag)
+    return text, next((tag for tag in texts if texts[tag] == text), language.tag)
 
 
 def render_not_found(profile: Profile, language: Language) -> str:

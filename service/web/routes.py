@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import langcodes
 from flask import Blueprint, Response, abort, request
 
+from service.archives import find_archive
 from service.config import Language
 from service.edge import services, speech
 from service.messages import has_message, say
-from service.storage import feeds, releases
-from service.views import iso
+from service.model import Document, Release
+from service.storage import Transaction, feeds, listings, releases
 from service.web import pages
 
 blueprint = Blueprint("web", __name__)
@@ -24,12 +25,22 @@ MAX_AGE_SECONDS = 60
 
 
 @blueprint.get("/feeds/<name>")
-def feed(name: str) -> Response:
-    """A document as it was rendered, in the encoding that the reader takes (RFC 9110 section 8.4)."""
+@blueprint.get("/feeds/<url_name>/<name>")
+def feed(name: str, url_name: str = "") -> Response:
+    """A document as it was rendered at the last swap."""
     with services().storage.read() as tx:
-        document = feeds.find_document(tx, f"/feeds/{name}")
-    if document is None:
-        abort(404)
+        document = feeds.find_document(tx, request.path)
+    return _serve(document) if document else abort(404)
+
+
+@blueprint.get("/feeds/<url_name>/archive/<int:number>.<format>")
+def archive(url_name: str, number: int, format: str) -> Response:
+    document = find_archive(services().storage, services().profile, _language(url_name), number, format)
+    return _serve(document) if document else abort(404)
+
+
+def _serve(document: Document) -> Response:
+    """In the encoding that the reader takes (RFC 9110 section 8.4)."""
     packed = request.accept_encodings["gzip"] > 0
     body = document.gzip_body if packed else document.body
     response = Response(body, content_type=f"{document.media_type}; charset=utf-8")
@@ -59,10 +70,11 @@ def home() -> Response:
 def list_page(url_name: str) -> Response:
     language = _language(url_name)
     with services().storage.read() as tx:
-        found = releases.list_public_releases(tx, limit=PAGE_ENTRIES + 1, before=_before())
-    shown = found[:PAGE_ENTRIES]
+        ids = listings.page_ids(tx, language.tag, limit=PAGE_ENTRIES + 1, before=_before())
+        found = {release.id: release for release in releases.list_public(tx, ids)}
+    shown = [found[release_id] for release_id in ids[:PAGE_ENTRIES]]
     items = [(release, edition) for release in shown if (edition := release.edition(language.tag))]
-    older = f"?before={iso(shown[-1].published_at)}" if len(found) > PAGE_ENTRIES else None
+    older = f"?before={shown[-1].position}" if len(ids) > PAGE_ENTRIES else None
     return _page(pages.render_list, language, items, older)
 
 
@@ -71,10 +83,29 @@ def release_page(url_name: str, slug: str) -> Response:
     language = _language(url_name)
     with services().storage.read() as tx:
         release = releases.find_public_release(tx, slug)
-    edition = release.edition(language.tag) if release else None
-    if release is None or edition is None:
-        return _missing(language)
-    return _page(pages.render_release, language, release, edition)
+        edition = release.edition(language.tag) if release else None
+        if release is None or edition is None:
+            return _missing(language)
+        if release.withdrawn_at:
+            return _withdrawn(language, release, _find_successor(tx, release))
+        corrections = releases.list_corrections(tx, release)
+    return _page(pages.render_release, language, release, edition, corrections)
+
+
+def _find_successor(tx: Transaction, release: Release) -> Release | None:
+    successor = release.withdrawal and release.withdrawal.superseded_by
+    return next(iter(releases.list_public(tx, [successor])), None) if successor else None
+
+
+def _withdrawn(language: Language, release: Release, successor: Release | None) -> Response:
+    """To the release that stands in its place, else the page without its text (RFC 9110 section 15.5.11)."""
+    if successor and successor.edition(language.tag):
+        location = urlsplit(services().profile.page_url(language, successor.slug)).path
+        response = Response(status=301, headers={"Location": location})
+    else:
+        page = pages.render_withdrawn(services().profile, language, release, successor)
+        response = Response(page, 410, mimetype="text/html")
+    return _cacheable(response)
 
 
 @blueprint.get("/problems/<code>")
@@ -102,12 +133,11 @@ def _language(url_name: str) -> Language:
     return services().profile.find_language_by_url_name(url_name) or abort(404)
 
 
-def _before() -> datetime | None:
-    text = request.args.get("before")
-    try:
-        return datetime.fromisoformat(text).astimezone() if text else None
-    except (ValueError, OverflowError):
-        abort(404)
+def _before() -> int | None:
+    text = request.args.get("before", "")
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else abort(404)
 
 
 def _page(render: Callable[..., str], language: Language, *parts: Any) -> Response:

@@ -52,7 +52,7 @@ def test_a_draft_is_published_once(
     assert client.post(f"/v1/releases/{draft['id']}/publish", headers=staff).json["state"] == "published"
     assert queue.nudges == ["publish"]
     again = client.post(f"/v1/releases/{draft['id']}/publish", headers=staff)
-    assert (again.status_code, again.json["code"]) == (409, "not_draft")
+    assert (again.status_code, again.json["code"]) == (409, "illegal_move")
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "edition"), ("zh-CN,zh;q=0.9", "版本")])

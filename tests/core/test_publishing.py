@@ -15,12 +15,13 @@ from service.deliveries import plan_due
 from service.feeds import entry_id
 from service.model import Draft, Release, ReleaseState
 from service.publishing import publish_due
-from service.releases import accept_release, publish_draft
-from service.storage import Storage, deliveries, events, feeds, releases
+from service.releases import accept_release, publish_release
+from service.storage import Storage, deliveries, events, feeds, listings, releases
 from service.validation import validate_release
 from tests.conftest import StoppedClock
+from tests.factories import make_desk
 
-PATHS = {f"/feeds/{name}.{format_}" for name in ("zh", "en") for format_ in ("atom", "rss", "json")}
+FORMATS = ("atom", "rss", "json")
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def draft(release_document: dict[str, Any], profile: Profile) -> Draft:
 
 
 def accept(storage: Storage, draft: Draft, clock: StoppedClock) -> Release:
-    return accept_release(storage, draft, ReleaseState.PUBLISHED, clock())
+    return accept_release(storage, draft, ReleaseState.PUBLISHED, clock(), make_desk(storage))
 
 
 def publish(storage: Storage, profile: Profile, clock: StoppedClock) -> int:
@@ -47,7 +48,9 @@ def items(storage: Storage, path: str) -> list[Any]:
 def test_an_empty_newsroom_has_every_feed(storage: Storage, profile: Profile, clock: StoppedClock) -> None:
     publish(storage, profile, clock)
     with storage.read() as tx:
-        assert {document.path for document in feeds.list_documents(tx)} == PATHS
+        paths = feeds.list_paths(tx)
+    feeds_of = {"zh", "en"} | {f"{name}/{category}" for name in ("zh", "en") for category in profile.categories}
+    assert paths == {f"/feeds/{name}.{format}" for name in feeds_of for format in FORMATS}
 
 
 def test_a_release_is_in_every_feed_at_once(
@@ -67,7 +70,7 @@ def test_nothing_is_public_before_the_swap(
     release = accept(storage, draft, clock)
     with storage.read() as tx:
         assert releases.find_public_release(tx, release.slug) is None
-        assert releases.list_public_releases(tx, limit=10) == []
+        assert listings.page_ids(tx, "en", limit=10, before=None) == []
     publish(storage, profile, clock)
     with storage.read() as tx:
         shown = releases.find_public_release(tx, release.slug)
@@ -78,10 +81,10 @@ def test_nothing_is_public_before_the_swap(
 def test_a_draft_waits_until_it_is_published(
     storage: Storage, profile: Profile, clock: StoppedClock, draft: Draft
 ) -> None:
-    release = accept_release(storage, draft, ReleaseState.DRAFT, clock())
+    release = accept_release(storage, draft, ReleaseState.DRAFT, clock(), make_desk(storage))
     publish(storage, profile, clock)
     assert items(storage, "/feeds/en.json") == []
-    publish_draft(storage, release.id, clock())
+    publish_release(storage, release.id, clock(), make_desk(storage), is_expected=lambda revision: True)
     publish(storage, profile, clock)
     assert len(items(storage, "/feeds/en.json")) == 1
 
@@ -121,11 +124,11 @@ def test_unchanged_documents_keep_their_validators(
     accept(storage, draft, clock)
     publish(storage, profile, clock)
     with storage.read() as tx:
-        before = {document.path: document for document in feeds.list_documents(tx)}
+        before = {document.path: document for document in feeds.list_documents(tx, feeds.list_paths(tx))}
     changed = dataclasses.replace(profile, description={**profile.description, "en": "Other words"})
     publish(storage, changed, clock)
     with storage.read() as tx:
-        after = {document.path: document for document in feeds.list_documents(tx)}
+        after = {document.path: document for document in feeds.list_documents(tx, feeds.list_paths(tx))}
     assert after["/feeds/zh.atom"] == before["/feeds/zh.atom"]
     assert after["/feeds/en.atom"].etag != before["/feeds/en.atom"].etag
     assert after["/feeds/en.atom"].last_modified > before["/feeds/en.atom"].last_modified

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.config import Profile
 from service.errors import Invalid
-from service.feeds import render_documents
+from service.feeds import Listing, render_documents
 from service.model import Draft
 from service.validation import validate_release
 from tests.factories import published
@@ -118,6 +118,10 @@ def test_whatever_is_accepted_renders_in_every_feed(
     except Invalid:
         return
     release = published(draft)
-    documents, broken = render_documents(profile, [release], release.updated_at)
+    listings = [
+        Listing(category="", language=language, releases=[release], updated=release.updated_at)
+        for language in profile.languages
+    ]
+    documents, broken = render_documents(profile, listings)
     assert not broken
     assert len(documents) == 6

@@ -1,0 +1,128 @@
+"""/v1/releases/{id}/…: what became of a release: revisions, differences, deliveries, receipts, the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from service import receipts, releases
+from service.api.auth import requires
+from service.api.decoding import page_of, read_id, read_page
+from service.api.problems import explain_warning
+from service.diffs import diff_releases
+from service.edge import services, speech
+from service.errors import Fault, Invalid, NotFound
+from service.model import Release, Role
+from service.storage import audit, deliveries
+from service.storage import releases as stored
+from service.views import view_audit_entry, view_delivery, view_diff, view_receiver, view_revision
+from service.web.pages import render_receipts
+
+blueprint = Blueprint("history", __name__, url_prefix="/v1/releases/<release_id>")
+
+Answer = tuple[Any, int, dict[str, str]]
+
+PRINTED_AT_ONCE = 500
+
+
+@blueprint.get("/revisions")
+@requires(Role.STAFF)
+def list_revisions(release_id: str) -> Answer:
+    limit, before = read_page(int)
+    release = _get(release_id)
+    with services().storage.read() as tx:
+        found = stored.list_revisions(tx, release.id, limit=limit + 1, before=before)
+    page, headers = page_of(
+        found, limit, lambda revision: revision.number,
+        lambda revision: view_revision(revision, services().profile, explain_warning),
+    )
+    return page, 200, headers
+
+
+@blueprint.get("/revisions/<int:number>")
+@requires(Role.STAFF)
+def get_revision(release_id: str, number: int) -> Any:
+    release = _get(release_id)
+    with services().storage.read() as tx:
+        found = stored.list_revisions(tx, release.id, limit=1, before=number + 1)
+    if not found or found[0].number != number:
+        raise NotFound(kind="revision", id=str(number))
+    return view_revision(found[0], services().profile, explain_warning)
+
+
+@blueprint.get("/diff")
+@requires(Role.STAFF)
+def diff_revisions(release_id: str) -> Any:
+    release = _get(release_id)
+    newer = _read_number("to", release.revision)
+    older = _read_number("from", max(newer - 1, 1))
+    with services().storage.read() as tx:
+        before, after = (stored.find_revision(tx, release.id, number) for number in (older, newer))
+    if before is None or after is None:
+        raise NotFound(kind="revision", id=str(older if before is None else newer))
+    return {"from": older, "to": newer, "editions": view_diff(diff_releases(before, after))}
+
+
+@blueprint.get("/deliveries")
+@requires(Role.STAFF)
+def list_deliveries(release_id: str) -> Answer:
+    limit, before = read_page()
+    release = _get(release_id)
+    with services().storage.read() as tx:
+        found = deliveries.list_for_release(tx, release.id, limit=limit + 1, before=before)
+    page, headers = page_of(found, limit, lambda delivery: delivery.id, view_delivery)
+    return page, 200, headers
+
+
+@blueprint.get("/receipts")
+@requires(Role.STAFF)
+def list_receipts(release_id: str) -> Any:
+    """As JSON page by page; as a page to print, whole, where HTML is asked for first."""
+    release = _get(release_id)
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+        return _print_receipts(release)
+    limit, before = read_page()
+    found = receipts.list_receivers(services().storage, release, limit=limit + 1, before=before)
+    page, headers = page_of(found, limit, lambda receiver: receiver.subscription.id, view_receiver)
+    return page, 200, headers | {"Vary": "Accept"}
+
+
+@blueprint.get("/audit")
+@requires(Role.STAFF)
+def list_audit(release_id: str) -> Answer:
+    limit, before = read_page()
+    release = _get(release_id)
+    with services().storage.read() as tx:
+        found = audit.list_entries(tx, limit=limit + 1, before=before, release_id=release.id)
+    page, headers = page_of(found, limit, lambda entry: entry.id, view_audit_entry)
+    return page, 200, headers
+
+
+def _print_receipts(release: Release) -> Response:
+    profile = services().profile
+    page = render_receipts(profile, speech(), release, services().clock(), _every_receiver(release))
+    headers = {"Vary": "Accept, Accept-Language", "Cache-Control": "no-store"}
+    return Response(page, mimetype="text/html", headers=headers)
+
+
+def _every_receiver(release: Release) -> list[receipts.Receiver]:
+    every: list[receipts.Receiver] = []
+    more = True
+    while more:
+        before = every[-1].subscription.id if every else None
+        found = receipts.list_receivers(services().storage, release, limit=PRINTED_AT_ONCE, before=before)
+        every += found
+        more = len(found) == PRINTED_AT_ONCE
+    return every
+
+
+def _get(release_id: str) -> Release:
+    return releases.get_release(services().storage, read_id("release", release_id))
+
+
+def _read_number(name: str, default: int) -> int:
+    text = request.args.get(name, str(default))
+    if not text.isascii() or not text.isdecimal() or not 0 < len(text) < 10:
+        raise Invalid([Fault(pointer=f"/{name}", code="bad_revision")])
+    return int(text)

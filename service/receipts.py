@@ -1,0 +1,58 @@
+"""The proof of who has what: per partner and language, what was sent, when it was accepted, what is still owed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from service.model import Delivery, DeliveryState, Release, Subscription
+from service.storage import Storage, deliveries, subscriptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What one subscription was owed in one language, oldest delivery first."""
+
+    language: str
+    deliveries: Sequence[Delivery]
+
+    @property
+    def accepted(self) -> Delivery | None:
+        """The last that the partner took."""
+        taken = [delivery for delivery in self.deliveries if delivery.state is DeliveryState.DELIVERED]
+        return taken[-1] if taken else None
+
+    @property
+    def owed(self) -> Delivery | None:
+        """What is still to be sent."""
+        return next((d for d in self.deliveries if d.state is DeliveryState.DUE), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One subscription and its receipts, one for each language that it was ever owed."""
+
+    subscription: Subscription
+    receipts: Sequence[Receipt]
+
+
+def list_receivers(
+    storage: Storage, release: Release, *, limit: int, before: uuid.UUID | None = None
+) -> list[Receiver]:
+    """Newest subscription first; those that have ended since are told of too."""
+    with storage.read() as tx:
+        ids = deliveries.list_receivers(tx, release.id, limit=limit, before=before)
+        owed = deliveries.list_for_receivers(tx, release.id, ids)
+        receivers = subscriptions.list_by_ids(tx, ids)
+    by_receiver: dict[uuid.UUID, list[Delivery]] = {}
+    for delivery in reversed(owed):
+        by_receiver.setdefault(delivery.subscription_id, []).append(delivery)
+    return [Receiver(each, list(_receipts(release, by_receiver[each.id]))) for each in receivers]
+
+
+def _receipts(release: Release, owed: Sequence[Delivery]) -> Iterator[Receipt]:
+    for language in release.languages:
+        mine = [delivery for delivery in owed if language in delivery.languages]
+        if mine:
+            yield Receipt(language=language, deliveries=mine)

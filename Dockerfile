@@ -12,7 +12,7 @@ COPY workers workers
 RUN /opt/diglot/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.13.9-slim-trixie
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/diglot diglot
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/diglot diglot
 COPY --from=build /opt/diglot /opt/diglot
 COPY newsroom.json /etc/diglot/newsroom.json
 ENV PATH=/opt/diglot/bin:$PATH \
@@ -25,5 +25,5 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8080", "--http", "1", "--workers", "2", \
-     "--blocking-threads", "8", "--backpressure", "1024", "--no-ws", "--no-access-log", "--log-level", "warning", \
-     "service.wsgi:app"]
+     "--blocking-threads", "8", "--backpressure", "1024", "--workers-kill-timeout", "10", "--log-level", "warning", \
+     "--no-ws", "--no-access-log", "--respawn-failed-workers", "service.wsgi:app"]

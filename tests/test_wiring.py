@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from service import queue
 from service.api.auth import PUBLIC
+from service.config import read_settings
+from service.processes import Program
 from service.queue import Queue
 from service.supervisor import service_stages
 from tests.conftest import ROOT
@@ -20,8 +27,6 @@ TASKS = {queue.PUBLISH, queue.DELIVER, queue.SWEEP}
 
 @pytest.fixture(scope="module")
 def workers_app() -> object:
-    import os
-
     os.environ.setdefault("DIGLOT_REDIS_URL", "redis://127.0.0.1:1/0")
     from workers.app import app
 
@@ -49,18 +54,39 @@ def test_beat_sends_only_known_tasks(workers_app: object) -> None:
         assert entry["task"] in TASKS
 
 
-@pytest.mark.parametrize("source", ["supervisor", "compose"])
-def test_every_queue_is_consumed(source: str, tmp_path: Path) -> None:
-    from service.config import read_settings
+@pytest.fixture
+def programs(tmp_path: Path) -> dict[str, Program]:
+    settings = read_settings({"DIGLOT_DATA_DIR": str(tmp_path)})
+    return {program.name: program for stage in service_stages(settings) for program in stage}
 
-    if source == "compose":
-        command = (ROOT / "compose.yaml").read_text("utf-8")
-    else:
-        settings = read_settings({"DIGLOT_DATA_DIR": str(tmp_path)})
-        command = " ".join(word for stage in service_stages(settings) for program in stage for word in program.command)
-    consumed = re.search(r"-Q[\s\",]+([a-z,]+)", command)
-    assert consumed
-    assert set(consumed[1].split(",")) == {route["queue"] for route in queue.ROUTES.values()}
+
+def test_every_queue_is_consumed(programs: dict[str, Program]) -> None:
+    options = programs["worker"].command
+    consumed = options[options.index("-Q") + 1]
+    assert set(consumed.split(",")) == {route["queue"] for route in queue.ROUTES.values()}
+
+
+@pytest.mark.parametrize("name", ["web", "worker", "beat"])
+def test_a_container_runs_what_the_supervisor_runs(name: str, programs: dict[str, Program], tmp_path: Path) -> None:
+    """The commands and their time to stop stand in two places; only addresses and paths may differ."""
+    moved = {"127.0.0.1": "0.0.0.0", str(tmp_path / "run/beat"): "/tmp/beat"}
+    container = read_compose()["services"][name]
+    assert (container["command"] or read_image_command()) == [
+        moved.get(word, word) for word in programs[name].command[2:]
+    ]
+    assert container.get("stop_grace_period", "10s") == f"{programs[name].stop_seconds:g}s"
+
+
+def read_compose() -> Any:
+    command = [Path(sys.executable).with_name("docker-compose"), "-f", ROOT / "compose.yaml", "config"]
+    secrets = {"POSTGRES_PASSWORD": "x", "DIGLOT_ADMIN_KEY": "x"}
+    return json.loads(subprocess.check_output([*command, "--format", "json"], env=os.environ | secrets))
+
+
+def read_image_command() -> Any:
+    found = re.search(r"^CMD (\[.*\])", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert found
+    return json.loads(found[1].replace("\\\n", ""))
 
 
 def test_every_route_names_its_roles_or_is_public(client: FlaskClient) -> None:

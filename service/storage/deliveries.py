@@ -60,11 +60,14 @@ def claim_due(tx: sa.Connection, owner: str, *, limit: int, now: datetime, until
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
-    lost = [outcome for outcome in outcomes if not _record(tx, outcome)]
-    again = [outcome.claim.delivery_id for outcome in outcomes if outcome.state is DeliveryState.DUE]
-    if again:
-        _retire_overtaken(tx, again)
-    return lost
+    held = _list_held(tx, [outcome.claim.delivery_id for outcome in outcomes])
+    kept = [outcome for outcome in outcomes if _fence(outcome.claim) in held]
+    if kept:
+        conclusion = deliveries.update().where(deliveries.c.id == sa.bindparam("delivery_id"))
+        tx.execute(conclusion, [_conclusion(outcome) for outcome in kept])
+        tx.execute(attempts.insert(), [_attempt(outcome) for outcome in kept])
+        _retire_overtaken(tx, [outcome.claim.delivery_id for outcome in kept])
+    return [outcome for outcome in outcomes if _fence(outcome.claim) not in held]
 
 
 def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
@@ -178,23 +181,33 @@ def _claim(row: Any) -> Claim:
     )
 
 
-def _record(tx: sa.Connection, outcome: Outcome) -> bool:
-    claim, attempt = outcome.claim, outcome.attempt
-    delivered_at = attempt.started_at if outcome.state is DeliveryState.DELIVERED else None
-    fenced = deliveries.update().where(
-        deliveries.c.id == claim.delivery_id, deliveries.c.state == DeliveryState.DUE,
-        deliveries.c.claim_owner == claim.owner, deliveries.c.attempt == claim.attempt,
+def _list_held(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> set[tuple[uuid.UUID, str, int]]:
+    """The fences of those that are still claimed, which nobody can take until the transaction ends."""
+    query = sa.select(deliveries.c.id, deliveries.c.claim_owner, deliveries.c.attempt).where(
+        deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE
     )
-    kept = tx.execute(fenced.values(
-        state=outcome.state, next_attempt_at=outcome.next_attempt_at, delivered_at=delivered_at,
-        claim_owner=None, claim_until=None,
-    )).rowcount == 1
-    if kept:
-        tx.execute(attempts.insert().values(
-            delivery_id=claim.delivery_id, number=attempt.number, started_at=attempt.started_at,
-            duration_ms=attempt.duration_ms, status=attempt.status, error=attempt.error,
-        ))
-    return kept
+    # In one order, so that two workers which report on the same rows don't wait for each other.
+    return {tuple(row) for row in tx.execute(query.order_by(deliveries.c.id).with_for_update())}
+
+
+def _fence(claim: Claim) -> tuple[uuid.UUID, str, int]:
+    return claim.delivery_id, claim.owner, claim.attempt
+
+
+def _conclusion(outcome: Outcome) -> dict[str, Any]:
+    delivered = outcome.state is DeliveryState.DELIVERED
+    return {
+        "delivery_id": outcome.claim.delivery_id, "state": outcome.state, "next_attempt_at": outcome.next_attempt_at,
+        "delivered_at": outcome.attempt.started_at if delivered else None, "claim_owner": None, "claim_until": None,
+    }
+
+
+def _attempt(outcome: Outcome) -> dict[str, Any]:
+    attempt = outcome.attempt
+    return {
+        "delivery_id": outcome.claim.delivery_id, "number": attempt.number, "started_at": attempt.started_at,
+        "duration_ms": attempt.duration_ms, "status": attempt.status, "error": attempt.error,
+    }
 
 
 def _list(

@@ -25,6 +25,13 @@ def claim(storage: Storage, clock: StoppedClock, owner: str = "first", limit: in
         return deliveries.claim_due(tx, owner, limit=limit, now=clock(), until=clock() + CLAIM)
 
 
+def conclude(clock: StoppedClock, held: Claim, status: int = 200) -> Outcome:
+    attempt = Attempt(number=held.attempt, started_at=clock(), duration_ms=5, status=status)
+    state = DeliveryState.DELIVERED if status == 200 else DeliveryState.DUE
+    again = None if status == 200 else clock() + timedelta(seconds=60)
+    return Outcome(claim=held, attempt=attempt, state=state, next_attempt_at=again)
+
+
 def record(storage: Storage, clock: StoppedClock, held: Claim, state: DeliveryState, **values: Any) -> bool:
     attempt = Attempt(number=held.attempt, started_at=clock(), duration_ms=5, status=200)
     outcome = Outcome(claim=held, attempt=attempt, state=state, next_attempt_at=values.get("next_attempt_at"))
@@ -60,6 +67,26 @@ def test_a_late_result_of_a_lost_claim_is_refused(storage: Storage, clock: Stopp
     assert after
     assert after.state is DeliveryState.DELIVERED
     assert [attempt.number for attempt in after.attempts] == [2]
+
+
+def test_a_lost_claim_among_others_costs_them_nothing(storage: Storage, clock: StoppedClock) -> None:
+    """Outcomes are written down together: each by its own fence, even where one owner lost and claimed again."""
+    for partner in "ABC":
+        plan_test(storage, subscribe(storage, clock, partner), clock())
+    early = claim(storage, clock)
+    ids = [held.delivery_id for held in early]
+    clock.now += CLAIM
+    late = {held.delivery_id: held for held in claim(storage, clock)}
+    outcomes = [
+        conclude(clock, late[ids[0]]), conclude(clock, early[1]), conclude(clock, late[ids[2]], status=500),
+    ]
+    with storage.write() as tx:
+        assert deliveries.record_outcomes(tx, outcomes) == [outcomes[1]]
+    with storage.read() as tx:
+        after = [deliveries.find_delivery(tx, delivery_id) for delivery_id in ids]
+    assert [delivery and delivery.state for delivery in after] == ["delivered", "due", "due"]
+    assert [delivery and [a.status for a in delivery.attempts] for delivery in after] == [[200], [], [500]]
+    assert [bool(delivery and delivery.delivered_at) for delivery in after] == [True, False, False]
 
 
 def test_a_subscription_is_served_one_at_a_time_oldest_first(storage: Storage, clock: StoppedClock) -> None:

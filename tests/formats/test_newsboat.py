@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_newsboat_keeps_all_items_of_both_languages_with_their_own_pages(
     files = ["-u", tmp_path / "urls", "-c", tmp_path / "cache.db", "-C", tmp_path / "config"]
     environment = {"HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
     subprocess.run([NEWSBOAT, *files, "-x", "reload"], env=environment, timeout=60, check=True)
-    with sqlite3.connect(tmp_path / "cache.db") as cache:
+    with closing(sqlite3.connect(tmp_path / "cache.db")) as cache:
         items = set(cache.execute("SELECT feedurl, guid, url, title FROM rss_item"))
         sites = dict(cache.execute("SELECT rssurl, url FROM rss_feed"))
     expected = {(urls[key], e.id, e.url, e.title) for key, feed in feeds.items() for e in feed.entries}

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from service.config import Profile
-from service.model import ApiKey, Delivery, Release, Subscription, Warning
+from service.config import Profile, script_of
+from service.model import ApiKey, Delivery, Edition, Release, Subscription, Warning
 from service.storage.deliveries import message_id
+from service.text import count_characters, count_words
 
 
 def iso(instant: datetime | None) -> str | None:
@@ -33,22 +34,28 @@ def view_release(
         "authoritative_language": release.authoritative_language,
         "categories": list(release.categories),
         "contacts": [dict(contact) for contact in release.contacts],
-        "editions": {
-            edition.language: {
-                "headline": edition.headline,
-                "summary": edition.summary,
-                "dateline": edition.dateline,
-                "body_text": edition.body_text,
-                "body_html": edition.body_html,
-                "url": _page_url(profile, edition.language, release.slug),
-            }
-            for edition in release.editions
-        },
+        "editions": {edition.language: _view_edition(edition, release, profile) for edition in release.editions},
         "warnings": [
             {"pointer": warning.pointer, "code": warning.code, "detail": explain(warning)}
+            | ({"suggestion": warning.suggestion} if warning.suggestion else {})
             for warning in release.warnings
         ],
         "set_aside_at": iso(release.set_aside_at),
+    }
+
+
+def _view_edition(edition: Edition, release: Release, profile: Profile) -> dict[str, Any]:
+    return {
+        "headline": edition.headline,
+        "summary": edition.summary,
+        "dateline": edition.dateline,
+        "body_text": edition.body_text,
+        "body_html": edition.body_html,
+        "length": {
+            "characters": count_characters(edition.body_text),
+            "words": count_words(edition.body_text, script_of(edition.language)),
+        },
+        "url": _page_url(profile, edition.language, release.slug),
     }
 
 

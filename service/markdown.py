@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 
 import regex
-from comrak import ExtensionOptions, ParseOptions, RenderOptions, markdown_to_html
+from comrak import ExtensionOptions, RenderOptions, markdown_to_html
 
 from service.text import single_line
 
@@ -14,7 +14,6 @@ from service.text import single_line
 # would lose its meaning, and bare links too, since one would swallow the Chinese text behind it.
 _EXTENSIONS = ExtensionOptions(cjk_friendly_emphasis=True, table=True)
 # `escape` shows raw HTML as text. The spans tell a `\*` that is meant from a marker that was left over.
-_PARSING = ParseOptions(escaped_char_spans=True)
 _RENDERING = RenderOptions(escape=True, escaped_char_spans=True)
 _ESCAPED = regex.compile(r"<span data-escaped-char>(.*?)</span>")
 
@@ -57,7 +56,7 @@ def find_left_markers(source: str) -> tuple[list[str], list[str]]:
 
 
 def _render(source: str) -> str:
-    return markdown_to_html(source, _EXTENSIONS, _PARSING, _RENDERING)
+    return markdown_to_html(source, _EXTENSIONS, render_options=_RENDERING)
 
 
 def _places(prose: str, matches: Iterable[regex.Match[str]]) -> list[str]:

@@ -49,6 +49,10 @@ def test_a_range_written_with_tildes_is_not_struck_out() -> None:
     assert markdown_to_raw_html("10~20人，30~40人") == "<p>10~20人，30~40人</p>\n"
 
 
+def test_an_escaped_star_is_a_plain_star() -> None:
+    assert markdown_to_raw_html(r"写\*星\*号") == "<p>写*星*号</p>\n"
+
+
 def test_a_table_is_a_table() -> None:
     assert "<td>甲班</td>" in markdown_to_raw_html("| 班次 |\n|---|\n| 甲班 |")
 

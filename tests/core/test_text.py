@@ -108,6 +108,10 @@ def test_an_excerpt_breaks_no_latin_word_in_chinese() -> None:
     assert text.excerpt("双" * 160 + "International") == "双" * 160 + "…"
 
 
+def test_a_word_that_ends_where_the_excerpt_does_is_kept() -> None:
+    assert text.excerpt("word " * 31 + "words and more") == "word " * 31 + "words…"
+
+
 def test_one_endless_word_is_cut_all_the_same() -> None:
     assert text.excerpt("a" * 500) == "a" * text.EXCERPT_GRAPHEMES + "…"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -21,6 +22,12 @@ DEFAULT_BODY_LIMIT = 1024 * 1024
 DEFAULT_FEED_ENTRIES = 25
 
 
+@functools.cache
+def script_of(tag: str) -> str:
+    """ISO 15924 code, taken from the tag's likely subtags: `en` is `Latn`."""
+    return langcodes.Language.get(tag).maximize().script or "Zyyy"
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """One language of the newsroom: its BCP 47 ``tag``, and how it stands in URLs and on pages."""
@@ -31,8 +38,7 @@ class Language:
 
     @property
     def script(self) -> str:
-        """ISO 15924 code, taken from the tag's likely subtags: `en` is `Latn`."""
-        return langcodes.Language.get(self.tag).maximize().script or "Zyyy"
+        return script_of(self.tag)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,14 @@ class Warning:
     """Something in accepted input that staff should look at; it blocks nothing.
 
     ``pointer`` is a JSON Pointer (RFC 6901) into the request; ``code`` is stable and names
-    the sentence in the message catalogue, which ``params`` fill.
+    the sentence in the message catalogue, which ``params`` fill. ``suggestion`` is the whole field
+    as it might be written instead.
     """
 
     pointer: str
     code: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    suggestion: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

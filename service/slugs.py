@@ -1,4 +1,4 @@
-"""Names for pages: given by staff, or made from the first headline that has Latin letters."""
+"""Names for pages: given by staff, or made from a headline in Latin letters, or from the sound of a Chinese one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import uuid
 import regex
 from slugify import slugify
 
+from service.han import to_pinyin
 from service.model import Draft
+from service.text import script_share
 
 LONGEST = 80
+_HAN = regex.compile(r"\p{Han}")
 
 
 def make_slug(draft: Draft, release_id: uuid.UUID) -> str:
-    """ASCII words joined by hyphens; the release's id where no headline yields one."""
-    headlines = (edition.headline for edition in reversed(draft.editions))
-    made = (slugify(headline, max_length=LONGEST, word_boundary=True) for headline in headlines if _has_latin(headline))
+    """ASCII words joined by hyphens, cut between words; the release's id where no headline yields one."""
+    headlines = [edition.headline for edition in reversed(draft.editions)]
+    made = (_slug(headline) for headline in sorted(headlines, key=_rank))
     return next((slug for slug in made if slug), "") or f"release-{release_id.hex[-12:]}"
 
 
@@ -24,5 +27,13 @@ def extend_slug(slug: str, release_id: uuid.UUID) -> str:
     return f"{slug}-{release_id.hex[-8:]}"
 
 
-def _has_latin(text: str) -> bool:
-    return regex.search(r"\p{Latin}{3}", text) is not None
+def _rank(headline: str) -> int:
+    """Latin letters come first, then Chinese, then what has neither."""
+    if (script_share(headline, "Latn") or 0) > 0.5:
+        return 0
+    return 1 if _HAN.search(headline) else 2
+
+
+def _slug(headline: str) -> str:
+    words = " ".join(to_pinyin(headline)) if _HAN.search(headline) else headline
+    return slugify(words, max_length=LONGEST, word_boundary=True, save_order=True)

@@ -91,7 +91,7 @@ def _find_rule_faults(document: Mapping[str, Any], profile: Profile, allowed: Al
     if isinstance(callback, str) and (code := find_callback_fault(callback, allowed)):
         yield Fault(pointer="/callback", code=code)
     tags = [language.tag for language in profile.languages]
-    known = {"languages": ("unknown_language", tags), "categories": ("unknown_category", sorted(profile.categories))}
+    known = {"languages": ("unknown_language", tags), "categories": ("unknown_category", profile.categories)}
     for member, (code, names) in known.items():
         values = document.get(member)
         for number, value in enumerate(values if isinstance(values, list) else ()):

@@ -1,4 +1,4 @@
-"""Release text made safe and comparable: characters, HTML, excerpts, scripts."""
+"""Release text made safe and comparable: characters, HTML, excerpts, counts, scripts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ import regex
 
 # Everything outside the Char production of XML 1.0 (fifth edition, section 2.2).
 _NOT_XML = regex.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+# The elements left out end by themselves, wherever they stand (HTML, sections 13.1.2.4 and 13.2.6.5).
+_NESTING = regex.compile(r"<(/?)(?!(?:br|dd|dt|embed|hr|img|li|meta|p)[\s/>])([a-z][^\s/>]*)", regex.IGNORECASE)
 _TAG_NAME = regex.compile(r"<([a-zA-Z][^\s/>]*)")
 _BLOCK_END = regex.compile(r"</(?:p|div|h[1-6]|li|ul|ol|blockquote|pre|table|tr|figure|figcaption|dl|dt|dd)>|<hr>")
 _BLOCK = regex.compile(r"<(?:p|h[1-6]|ul|ol|blockquote|pre|table|figure|dl|hr)\b")
 _PARAGRAPH_BREAK = regex.compile(r"\n[ \t\u3000]*\n\s*")
 _ASCII_SPACE = regex.compile(r"[ \t\r\n]+")
 _GRAPHEME = regex.compile(r"\X")
-_WORD_END = regex.compile(r"\s+\S*$")
+_SENTENCE_END, _CLOSING = frozenset("。！？"), frozenset("”’」』）")
+# What a word that is parted by spaces is made of. Chinese and Thai have none that could be broken.
+_WORD_PART = regex.compile(
+    r"(?V1)[[\p{L}\p{N}'’.-]--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]].*", regex.DOTALL
+)
+_LOOSE_END = regex.compile(r"[\s，、；：,;:—–(（“‘「《-]")
 
 EXCERPT_GRAPHEMES = 160
+_SHORTEST_EXCERPT = 90
+
+# ISO 15924 codes of the scripts that put no space between words.
+_WITHOUT_SPACES = {"Hans", "Hant", "Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr"}
 
 _TAGS = {
     "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "cite", "code", "dd", "dl", "dt", "em",
@@ -75,6 +86,20 @@ def text_to_html(text: str) -> str:
     return "\n".join(f"<p>{part}</p>" for part in escaped)
 
 
+def nesting(markup: str) -> int:
+    """How deep elements stand in each other at most, leaving out those that end by themselves."""
+    opened: list[str] = []
+    deepest = 0
+    for closing, name in _NESTING.findall(markup):
+        if not closing:
+            opened.append(name.lower())
+            deepest = max(deepest, len(opened))
+        elif opened and opened[-1] == name.lower():
+            # A parser may ignore any other end, so only the innermost element's own counts.
+            opened.pop()
+    return deepest
+
+
 def clean_html(dirty: str, base_url: str) -> tuple[str, list[str]]:
     """HTML with only harmless markup, links absolute, and the names of the elements taken out."""
     cleaner = nh3.Cleaner(
@@ -98,14 +123,48 @@ def html_to_text(clean: str) -> str:
 
 
 def excerpt(text: str) -> str:
-    """The first paragraph, or as much of it as a summary should hold, ended by an ellipsis where cut."""
+    """The first paragraph, or as much of it as a summary should hold: whole sentences in Chinese where one
+    ends in time, else whole words and an ellipsis. No grapheme cluster is cut.
+    """
     first = single_line(next(iter(paragraphs(text)), ""))
     clusters = _GRAPHEME.findall(first)
     if len(clusters) <= EXCERPT_GRAPHEMES:
         return first
-    cut = "".join(clusters[:EXCERPT_GRAPHEMES])
-    # Scripts that part words with spaces are cut between words; Chinese has none to find.
-    return (_WORD_END.sub("", cut) if regex.search(r"\s\S{0,30}$", cut) else cut) + "…"
+    sentences = _end_of_sentences(clusters)
+    if sentences >= _SHORTEST_EXCERPT:
+        return "".join(clusters[:sentences])
+    cut = clusters[:EXCERPT_GRAPHEMES]
+    if _WORD_PART.match(clusters[EXCERPT_GRAPHEMES]):
+        cut = _without_end(cut, _WORD_PART) or cut
+    return "".join(_without_end(cut, _LOOSE_END)) + "…"
+
+
+def _end_of_sentences(clusters: list[str]) -> int:
+    """How many clusters hold the whole Chinese sentences that an excerpt has room for."""
+    ends = [number for number in range(EXCERPT_GRAPHEMES) if clusters[number] in _SENTENCE_END]
+    end = ends[-1] + 1 if ends else 0
+    while 0 < end < EXCERPT_GRAPHEMES and clusters[end] in _CLOSING:
+        end += 1
+    return end
+
+
+def _without_end(clusters: list[str], unwanted: regex.Pattern[str]) -> list[str]:
+    end = len(clusters)
+    while end and unwanted.fullmatch(clusters[end - 1]):
+        end -= 1
+    return clusters[:end]
+
+
+def count_characters(text: str) -> int:
+    """What people see as characters (grapheme clusters), without the space between them."""
+    return sum(not cluster.isspace() for cluster in _GRAPHEME.findall(text))
+
+
+def count_words(text: str, script: str) -> int | None:
+    """None where the script (ISO 15924 code) does not part words."""
+    if script in _WITHOUT_SPACES:
+        return None
+    return sum(regex.search(r"[\p{L}\p{N}]", word) is not None for word in text.split())
 
 
 def script_share(text: str, script: str) -> float | None:

@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service import text
+from service.bodies import Body, find_body
 from service.config import Language, Profile
+from service.copyedit import find_edition_warnings
 from service.errors import Fault, Invalid
+from service.markdown import find_left_markers
 from service.model import Draft, Edition, Release, Warning, Withdrawal
 from service.schema_faults import find_schema_faults, json_pointer
 
 # Names and brands keep their own script, most of all in headlines: only clear cases are refused.
-_LEAST_SHARE = {"headline": 0.2, "summary": 0.2, "body_text": 0.5, "body_html": 0.5}
+_LEAST_SHARE = {"headline": 0.2, "summary": 0.2, "body_text": 0.5, "body_html": 0.5, "body_markdown": 0.5}
 
 
 def validate_release(document: Any, profile: Profile) -> Draft:
@@ -54,22 +57,23 @@ def read_moment(text: str) -> datetime:
 
 def _validate(document: Any, schema: str, profile: Profile, required: Sequence[Language]) -> Draft:
     document, warnings = strip_characters(document)
-    bodies = _clean_bodies(document, profile)
+    bodies = _find_bodies(document, profile)
     faults = find_schema_faults(schema, document) + list(_find_rule_faults(document, profile, required, bodies))
     if faults:
         raise Invalid(sorted(faults, key=lambda fault: fault.pointer))
-    editions = tuple(
-        _edition(language, document["editions"][language.tag], *bodies[language.tag][:2])
+    posted = [
+        (language, document["editions"][language.tag], bodies[language.tag])
         for language in profile.languages if language.tag in document["editions"]
-    )
+    ]
+    advice = (warning for parts in posted for warning in find_edition_warnings(*parts, profile.base_url))
     return Draft(
-        editions=editions,
+        editions=tuple(_edition(*parts) for parts in posted),
         slug=document.get("slug"),
         authoritative_language=document.get("authoritative_language"),
         categories=tuple(document.get("categories", ())),
         contacts=tuple(document.get("contacts", ())),
         change_note=document.get("change_note", {}),
-        warnings=(*warnings, *_markup_warnings(bodies)),
+        warnings=(*warnings, *advice),
     )
 
 
@@ -94,21 +98,14 @@ def _editions(document: Any) -> dict[str, dict[str, Any]]:
     return {tag: e for tag, e in editions.items() if isinstance(e, dict)} if isinstance(editions, dict) else {}
 
 
-def _clean_bodies(document: Any, profile: Profile) -> dict[str, tuple[str, str, list[str]]]:
-    """Language tag to body text, body HTML and the names of the elements taken out."""
-    bodies = {}
-    for tag, edition in _editions(document).items():
-        if isinstance(edition.get("body_text"), str):
-            plain = edition["body_text"].strip("\n")
-            bodies[tag] = (plain, text.text_to_html(plain), [])
-        elif isinstance(edition.get("body_html"), str):
-            clean, removed = text.clean_html(edition["body_html"], profile.base_url)
-            bodies[tag] = (text.html_to_text(clean), clean, removed)
-    return bodies
+def _find_bodies(document: Any, profile: Profile) -> dict[str, Body]:
+    """Language tag to body, for those editions that have any."""
+    found = {tag: find_body(edition, profile.base_url) for tag, edition in _editions(document).items()}
+    return {tag: body for tag, body in found.items() if body}
 
 
 def _find_rule_faults(
-    document: Any, profile: Profile, required: Sequence[Language], bodies: Mapping[str, tuple[str, str, list[str]]]
+    document: Any, profile: Profile, required: Sequence[Language], bodies: Mapping[str, Body]
 ) -> Iterator[Fault]:
     if not isinstance(document, dict):
         return
@@ -123,8 +120,8 @@ def _find_rule_faults(
     categories = document.get("categories")
     for number, name in enumerate(categories if isinstance(categories, list) else ()):
         if isinstance(name, str) and name not in profile.categories:
-            known = sorted(profile.categories)
-            yield Fault(pointer=json_pointer("categories", number), code="unknown_category", params={"known": known})
+            pointer = json_pointer("categories", number)
+            yield Fault(pointer=pointer, code="unknown_category", params={"known": profile.categories})
 
 
 def _find_language_faults(
@@ -143,36 +140,31 @@ def _find_language_faults(
         yield Fault(pointer="/authoritative_language", code="unknown_language", params={"known": tags})
 
 
-def _find_edition_faults(
-    language: Language, edition: Mapping[str, Any], body: tuple[str, str, list[str]] | None
-) -> Iterator[Fault]:
+def _find_edition_faults(language: Language, edition: Mapping[str, Any], body: Body | None) -> Iterator[Fault]:
     for name, least in _LEAST_SHARE.items():
         value = edition.get(name)
         if not isinstance(value, str) or not value.strip():
             continue
-        plain = body[0] if body and name == "body_html" else value
+        plain = body.text if body and name == body.field else value
         share = text.script_share(plain, language.script)
         pointer = json_pointer("editions", language.tag, name)
-        if name == "body_html" and not plain.strip():
-            yield Fault(pointer=pointer, code="empty_after_cleaning")
+        if not plain.strip():
+            is_too_deep = body is not None and body.is_too_deep
+            yield Fault(pointer=pointer, code="nested_too_deep" if is_too_deep else "empty_after_cleaning")
         elif share is not None and share < least:
             yield Fault(pointer=pointer, code="wrong_script", params={"language": language.name})
+    if body and body.field == "body_markdown" and (places := find_left_markers(body.source)[0]):
+        pointer = json_pointer("editions", language.tag, body.field)
+        yield Fault(pointer=pointer, code="markers_left", params={"places": places})
 
 
-def _edition(language: Language, edition: Mapping[str, Any], body_text: str, body_html: str) -> Edition:
+def _edition(language: Language, edition: Mapping[str, Any], body: Body) -> Edition:
     dateline = edition.get("dateline")
     return Edition(
         language=language.tag,
         headline=text.single_line(edition["headline"]),
-        summary=text.single_line(edition.get("summary", "")) or text.excerpt(body_text),
-        body_text=body_text,
-        body_html=body_html,
+        summary=text.single_line(edition.get("summary", "")) or text.excerpt(body.text),
+        body_text=body.text,
+        body_html=body.html,
         dateline=text.single_line(dateline) if dateline else None,
     )
-
-
-def _markup_warnings(bodies: Mapping[str, tuple[str, str, list[str]]]) -> Iterator[Warning]:
-    for tag, (_, _, removed) in bodies.items():
-        if removed:
-            pointer = json_pointer("editions", tag, "body_html")
-            yield Warning(pointer=pointer, code="markup_removed", params={"elements": removed})

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from service.config import Profile
+from service.config import Profile, script_of
 from service.diffs import EditionDiff
 from service.model import (
     ApiKey,
     AuditEntry,
     Delivery,
+    Edition,
     Release,
     Revision,
     Subscription,
@@ -20,6 +21,7 @@ from service.model import (
 )
 from service.receipts import Receiver
 from service.storage.deliveries import message_id
+from service.text import count_characters, count_words
 
 
 def iso(instant: datetime | None) -> str | None:
@@ -90,14 +92,7 @@ def _content(release: Release, languages: Sequence[str], profile: Profile) -> di
         "categories": list(release.categories),
         "contacts": [dict(contact) for contact in release.contacts],
         "editions": {
-            edition.language: {
-                "headline": edition.headline,
-                "summary": edition.summary,
-                "dateline": edition.dateline,
-                "body_text": edition.body_text,
-                "body_html": edition.body_html,
-                "url": _page_url(profile, edition.language, release.slug),
-            }
+            edition.language: _view_edition(edition, release, profile)
             for edition in release.editions if edition.language in languages
         },
     }
@@ -112,8 +107,25 @@ def _view_withdrawal(withdrawal: Withdrawal | None) -> dict[str, Any] | None:
 
 def _view_warnings(release: Release, explain: Callable[[Warning], str]) -> list[dict[str, Any]]:
     return [
-        {"pointer": warning.pointer, "code": warning.code, "detail": explain(warning)} for warning in release.warnings
+        {"pointer": warning.pointer, "code": warning.code, "detail": explain(warning)}
+        | ({"suggestion": warning.suggestion} if warning.suggestion else {})
+        for warning in release.warnings
     ]
+
+
+def _view_edition(edition: Edition, release: Release, profile: Profile) -> dict[str, Any]:
+    return {
+        "headline": edition.headline,
+        "summary": edition.summary,
+        "dateline": edition.dateline,
+        "body_text": edition.body_text,
+        "body_html": edition.body_html,
+        "length": {
+            "characters": count_characters(edition.body_text),
+            "words": count_words(edition.body_text, script_of(edition.language)),
+        },
+        "url": _page_url(profile, edition.language, release.slug),
+    }
 
 
 def _page_url(profile: Profile, tag: str, slug: str) -> str | None:

@@ -8,15 +8,20 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Literal
 
+from service.collation import collate
+
 UiLanguage = Literal["zh", "en"]
 LANGUAGES: tuple[UiLanguage, ...] = ("zh", "en")
 _LIST_SEPARATORS: Mapping[UiLanguage, str] = {"zh": "、", "en": ", "}
+
+_NAMED: Mapping[UiLanguage, str] = {"zh": "{name}（{code}）", "en": "{name} ({code})"}
 
 
 def say(language: UiLanguage, key: str, /, **params: Any) -> str:
     """The sentence with its parameters filled in. Raises KeyError for an unknown key or a missing parameter.
 
-    A list is joined as the language joins lists. A value with a sentence of its own under
+    A list is joined as the language joins lists; so is a mapping of codes to their names by language tag,
+    in the order of the names in this language. A value with a sentence of its own under
     `term.PARAMETER.VALUE` is replaced by it, so that `kind="release"` reads as a word of the language.
     """
     words = {name: _word(language, name, value) for name, value in params.items()}
@@ -39,7 +44,18 @@ def load_catalogue(language: UiLanguage) -> Mapping[str, str]:
 
 
 def _word(language: UiLanguage, name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _word(language, name, _named(language, value))
     if isinstance(value, list | tuple):
         words = (str(_word(language, name, item)) for item in value)
         return _LIST_SEPARATORS[language].join(words) or load_catalogue(language)["term.none"]
     return load_catalogue(language).get(f"term.{name}.{value}", value)
+
+
+def _named(language: UiLanguage, texts: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """`访问交流（visits）` or `Visits (visits)`: the name that people know, and the code that a program writes."""
+    names = {
+        code: next((name for tag, name in by_tag.items() if ui_language(tag) == language), code)
+        for code, by_tag in texts.items()
+    }
+    return collate((_NAMED[language].format(name=names[code], code=code) for code in texts), language)

@@ -148,9 +148,34 @@ def test_made_slugs_never_collide(client: FlaskClient, staff: Headers, release_d
 def test_a_newsroom_without_latin_letters_has_slugs(
     client: FlaskClient, staff: Headers, release_document: Document
 ) -> None:
+    release_document["editions"]["zh-Hans"]["headline"] = "重庆两校签约"
     release_document["editions"]["en"]["headline"] = "2026"
     slug = client.post("/v1/releases", json=release_document, headers=staff).json["slug"]
-    assert slug.startswith("release-")
+    assert slug == "chong-qing-liang-xiao-qian-yue"
+
+
+def test_a_suggestion_stays_with_its_warning(
+    client: FlaskClient, staff: Headers, release_document: Document
+) -> None:
+    """What storage gives back is what was found, in the language of whoever asks."""
+    release_document["editions"]["zh-Hans"]["headline"] = "到访,座谈"
+    posted = client.post("/v1/releases", json=release_document, headers={**staff, "Accept-Language": "zh"}).json
+    assert posted["editions"]["zh-Hans"]["headline"] == "到访,座谈"
+    [warning] = posted["warnings"]
+    assert (warning["pointer"], warning["suggestion"]) == ("/editions/zh-Hans/headline", "到访，座谈")
+    assert "半角标点" in warning["detail"]
+    read = client.get(f"/v1/releases/{posted['id']}", headers=staff).json["warnings"][0]
+    assert (read["suggestion"], "Half-width" in read["detail"]) == ("到访，座谈", True)
+
+
+def test_the_length_is_told_as_each_language_counts(
+    client: FlaskClient, staff: Headers, release_document: Document
+) -> None:
+    for tag, body in {"zh-Hans": "双方座谈。\n\n“好”👨‍👩‍👧", "en": "Both sides met – e\u0301 2026."}.items():
+        release_document["editions"][tag]["body_text"] = body
+    editions = client.post("/v1/releases", json=release_document, headers=staff).json["editions"]
+    assert editions["zh-Hans"]["length"] == {"characters": 9, "words": None}
+    assert editions["en"]["length"] == {"characters": 19, "words": 5}
 
 
 def test_the_list_is_paged_newest_first(client: FlaskClient, staff: Headers, release_document: Document) -> None:

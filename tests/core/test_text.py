@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
@@ -72,6 +73,15 @@ def test_cleaning_twice_changes_nothing_more(raw: str) -> None:
     assert text.clean_html(once, BASE)[0] == once
 
 
+@pytest.mark.parametrize(("markup", "depth"), [
+    ("<div><b>x</b></div><div>y</div>", 2), ("<p>one<p>two<br><li>three", 0), ("<p-x><P-X>", 2),
+    ("<svg><tr><tr>", 3), ("1 < 2", 0), ("</div></div><div>", 1),
+    ("<x><div></x></div>" * 3, 4),
+])
+def test_nesting_is_what_stays_open(markup: str, depth: int) -> None:
+    assert text.nesting(markup) == depth
+
+
 def test_an_excerpt_counts_what_people_see_as_characters() -> None:
     """A family emoji is one grapheme cluster; cutting it apart would show other people."""
     family = "👨‍👩‍👧"
@@ -82,6 +92,39 @@ def test_an_english_excerpt_ends_at_a_word() -> None:
     cut = text.excerpt("cooperation " * 50)
     assert cut.endswith("cooperation…")
     assert len(cut) <= text.EXCERPT_GRAPHEMES + 1
+
+
+def test_a_chinese_excerpt_ends_with_a_sentence_where_one_ends_in_time() -> None:
+    sentence = "双方就共建实训室、互派教师和学生交流达成初步合作意向，并约定明年春季举行第二次会谈。”"
+    assert text.excerpt(sentence * 5) == sentence * 3
+
+
+def test_a_chinese_excerpt_ends_with_no_comma_before_the_ellipsis() -> None:
+    assert text.excerpt("双方座谈。" + "交流经验，" * 60) == "双方座谈。" + "交流经验，" * 30 + "交流经验…"
+
+
+def test_an_excerpt_breaks_no_latin_word_in_chinese() -> None:
+    assert text.excerpt("双" * 155 + "International") == "双" * 155 + "…"
+    assert text.excerpt("双" * 160 + "International") == "双" * 160 + "…"
+
+
+def test_a_word_that_ends_where_the_excerpt_does_is_kept() -> None:
+    assert text.excerpt("word " * 31 + "words and more") == "word " * 31 + "words…"
+
+
+def test_one_endless_word_is_cut_all_the_same() -> None:
+    assert text.excerpt("a" * 500) == "a" * text.EXCERPT_GRAPHEMES + "…"
+
+
+@given(st.text(alphabet="双。，a1 “”e\u0301👨‍👩‍👧!-", min_size=100, max_size=400))
+def test_an_excerpt_is_the_beginning_in_whole_graphemes(raw: str) -> None:
+    first = " ".join(raw.split())
+    cut = text.excerpt(raw)
+    clusters = regex.findall(r"\X", first)
+    starts = {"".join(clusters[:count]) for count in range(len(clusters) + 1)}
+    assert cut in starts or cut.removesuffix("…") in starts
+    assert len(regex.findall(r"\X", cut)) <= text.EXCERPT_GRAPHEMES + 1
+    assert cut or not first
 
 
 def test_a_short_first_paragraph_is_the_excerpt() -> None:

@@ -1,0 +1,58 @@
+"""An edition's body in whichever of the three kinds it was posted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service import text
+from service.han import Markup, mend_punctuation
+from service.markdown import markdown_to_raw_html
+
+# Field of the edition -> how it is written.
+KINDS: Mapping[str, Markup] = {"body_text": "text", "body_html": "html", "body_markdown": "markdown"}
+
+# Cleaning takes time by the square of the depth: 245 seconds for 150,000 quotations in each other.
+_DEEPEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """``source`` is what stood in the ``field``; ``removed`` names the elements that cleaning took out.
+
+    One that is nested too deep has neither text nor HTML.
+    """
+
+    field: str
+    source: str
+    text: str
+    html: str
+    removed: tuple[str, ...] = ()
+    is_too_deep: bool = False
+
+
+def find_body(edition: Mapping[str, Any], base_url: str) -> Body | None:
+    """The first body that is a text, however broken the rest is. Links are made absolute."""
+    fields = (field for field in KINDS if isinstance(edition.get(field), str))
+    return next((_read(field, edition[field], base_url) for field in fields), None)
+
+
+def find_mended(body: Body, base_url: str) -> tuple[bool, str | None]:
+    """Whether punctuation needs mending, and the whole source mended where that changes nothing else."""
+    plain = mend_punctuation(body.text)
+    if plain == body.text:
+        return False, None
+    source = mend_punctuation(body.source, KINDS[body.field])
+    return True, source if _read(body.field, source, base_url).text == plain else None
+
+
+def _read(field: str, source: str, base_url: str) -> Body:
+    if field == "body_text":
+        plain = source.strip("\n")
+        return Body(field, source, plain, text.text_to_html(plain))
+    raw = source if field == "body_html" else markdown_to_raw_html(source)
+    if text.nesting(raw) > _DEEPEST:
+        return Body(field, source, "", "", is_too_deep=True)
+    clean, removed = text.clean_html(raw, base_url)
+    return Body(field, source, text.html_to_text(clean), clean, tuple(removed))

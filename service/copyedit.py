@@ -1,0 +1,50 @@
+"""What an editor would mark in a release that is otherwise fine. Nothing here changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from service.bodies import Body, find_mended
+from service.config import Language
+from service.han import foreign_characters, is_chinese, mend_punctuation
+from service.markdown import find_left_markers
+from service.model import Warning
+from service.schema_faults import json_pointer
+
+_LINES = ("headline", "summary", "dateline")
+_MOST_CHARACTERS = 20
+
+
+def find_edition_warnings(
+    language: Language, edition: Mapping[str, Any], body: Body, base_url: str
+) -> Iterator[Warning]:
+    """Warnings about one valid edition, field by field."""
+    pointer = json_pointer("editions", language.tag, body.field)
+    if body.removed:
+        yield Warning(pointer=pointer, code="markup_removed", params={"elements": list(body.removed)})
+    if body.field == "body_markdown" and (places := find_left_markers(body.source)[1]):
+        yield Warning(pointer=pointer, code="markers_left", params={"places": places})
+    if is_chinese(language.script):
+        yield from _find_punctuation(language, edition, body, base_url)
+        yield from _find_mixture(language, edition, body)
+
+
+def _find_punctuation(
+    language: Language, edition: Mapping[str, Any], body: Body, base_url: str
+) -> Iterator[Warning]:
+    mended = {name: mend_punctuation(edition[name]) for name in _LINES if name in edition}
+    found = {name: (value != edition[name], value) for name, value in mended.items()}
+    for name, (is_wrong, suggestion) in {**found, body.field: find_mended(body, base_url)}.items():
+        if is_wrong:
+            pointer = json_pointer("editions", language.tag, name)
+            yield Warning(pointer=pointer, code="half_width_punctuation", suggestion=suggestion)
+
+
+def _find_mixture(language: Language, edition: Mapping[str, Any], body: Body) -> Iterator[Warning]:
+    texts = {name: edition[name] for name in _LINES if name in edition} | {body.field: body.text}
+    for name, value in texts.items():
+        if characters := foreign_characters(value, language.script):
+            params = {"language": language.name, "characters": characters[:_MOST_CHARACTERS]}
+            pointer = json_pointer("editions", language.tag, name)
+            yield Warning(pointer=pointer, code="mixed_han", params=params)

@@ -1,0 +1,75 @@
+"""Chinese as it is printed: full-width marks, one form of characters, and how they are read aloud."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Literal
+
+import autocorrect_py
+import opencc
+import regex
+from zhon import cedict
+
+Markup = Literal["text", "markdown", "html"]
+
+# Of all that the library would tidy (spaces between scripts, spelling, …) only punctuation is asked for.
+_RULES = (
+    "space-word", "space-punctuation", "space-bracket", "space-backticks", "space-dash", "space-dollar",
+    "no-space-fullwidth", "no-space-fullwidth-quote", "halfwidth-word", "halfwidth-punctuation", "spellcheck",
+)
+autocorrect_py.load_config(json.dumps({"rules": dict.fromkeys(_RULES, 0) | {"fullwidth": 1}}))
+
+# What is no prose, in each kind of body. The library's own readers of markup are not asked: deeply nested
+# HTML overflows the stack of its parser, which ends the process.
+_ADDRESS = r"(?:https?://|www\.)[^\s<>，。；：！？、）”]+"
+_NO_PROSE = {
+    "text": _ADDRESS,
+    "html": rf"<[^<>]*>|{_ADDRESS}",
+    "markdown": rf"(?s:```.*?```|~~~.*?~~~)|`[^`\n]*`|\]\([^()\n]*\)|<[^<>\n]*>|{_ADDRESS}",
+}
+# The library leaves `;`, and any mark beside Chinese quotes or brackets. Tags and emphasis may stand between.
+_BESIDE, _MARKUP = r"[\p{Han}“”‘’《》〈〉「」『』（）【】]", r"(?:<[^<>]*>|[*_\[\]]){0,4}"
+_FULL_WIDTH = str.maketrans(",;:!?", "，；：！？")
+
+_TRADITIONAL = frozenset(cedict.traditional) - frozenset(cedict.simplified)
+_SIMPLIFIED = frozenset(cedict.simplified) - frozenset(cedict.traditional)
+# A character is foreign only where every standard of the script writes another: Hong Kong keeps 户 and 温.
+_STANDARDS = {"Hans": (_TRADITIONAL, ("t2s",)), "Hant": (_SIMPLIFIED, ("s2t", "s2tw", "s2hk"))}
+
+
+def is_chinese(script: str) -> bool:
+    """Whether text in this script (ISO 15924 code) is Chinese, so that the rules here hold for it."""
+    return script in _STANDARDS
+
+
+def mend_punctuation(text: str, markup: Markup = "text") -> str:
+    """The text with full-width marks where half-width ones stand in Chinese; in markup only its prose."""
+    pieces = regex.split(f"({_NO_PROSE[markup]})", text)
+    tidy = "".join(autocorrect_py.format(piece) if number % 2 == 0 else piece for number, piece in enumerate(pieces))
+    half_width = rf"(?:{_NO_PROSE[markup]})(*SKIP)(*FAIL)|(?<={_BESIDE}{_MARKUP})[,;:!?](?={_MARKUP}{_BESIDE})"
+    return regex.sub(half_width, lambda match: match[0].translate(_FULL_WIDTH), tidy)
+
+
+def foreign_characters(text: str, script: str) -> list[str]:
+    """Traditional characters in a simplified text, or the other way round, in order; those of both are none."""
+    foreign, standards = _STANDARDS[script]
+    suspects = (character for character in dict.fromkeys(text) if character in foreign)
+    return [
+        character for character in suspects
+        if all(_converter(standard).convert(character) != character for standard in standards)
+    ]
+
+
+def to_pinyin(text: str) -> list[str]:
+    """Syllables without tones, as the words around them are read (重庆 is chong qing); other text as it is."""
+    # Only a newsroom without Latin headlines needs its dictionaries, which take 0.4 s to load.
+    from pypinyin import lazy_pinyin
+
+    # Its phrases are written in simplified characters.
+    return lazy_pinyin(_converter("t2s").convert(text))
+
+
+@functools.cache
+def _converter(standard: str) -> opencc.OpenCC:
+    return opencc.OpenCC(standard)

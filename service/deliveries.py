@@ -14,7 +14,7 @@ from service.clock import Clock, new_id
 from service.config import Profile
 from service.model import Delivery, DeliveryState, Event, EventType, Release, Subscription
 from service.storage import Storage, Transaction, deliveries, events, releases, subscriptions
-from service.views import iso, view_release
+from service.views import iso, view_release, view_release_medium
 
 # Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
 WAITS = tuple(timedelta(seconds=seconds) for seconds in (
@@ -129,6 +129,7 @@ def release_body(event: Event, release: Release, languages: Sequence[str], profi
     view = view_release(release, profile)
     for member in ("warnings", "set_aside_at", "created_at"):
         del view[member]
+    view["media"] = [view_release_medium(medium, profile, languages) for medium in release.media]
     view["editions"] = {tag: edition for tag, edition in view["editions"].items() if tag in languages}
     return _body(event, {"release": view})
 

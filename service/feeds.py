@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from service.config import VERSION, Language, Profile
 from service.formats import FORMATS, render
 from service.model import Category, Document, Edition, Entry, Feed, Related, Release
+from service.release_media import media_in
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,7 @@ def _entry(profile: Profile, language: Language, release: Release, edition: Edit
             Category(term, profile.text_in(profile.categories.get(term, {}), language.tag) or term)
             for term in release.categories
         ),
+        media=media_in(release.media, profile, language.tag),
     )
 
 

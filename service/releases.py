@@ -89,7 +89,7 @@ def _new_release(tx: Transaction, draft: Draft, state: ReleaseState, now: dateti
         id=release_id, slug=_free_slug(tx, draft, release_id), revision=1, state=state,
         editions=draft.editions, created_at=now, updated_at=now,
         authoritative_language=draft.authoritative_language, categories=draft.categories,
-        contacts=draft.contacts, warnings=draft.warnings,
+        contacts=draft.contacts, media=draft.media, warnings=draft.warnings,
     )
 
 

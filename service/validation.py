@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from service import text
 from service.config import Language, Profile
 from service.errors import Fault, Invalid
 from service.model import Draft, Edition, Warning
+from service.release_media import Stored, find_media_faults, find_media_warnings, read_media
 from service.schema_faults import find_schema_faults, json_pointer
 
 # Names and brands keep their own script, most of all in headlines: only clear cases are refused.
 _LEAST_SHARE = {"headline": 0.2, "summary": 0.2, "body_text": 0.5, "body_html": 0.5}
 
 
-def validate_release(document: Any, profile: Profile) -> Draft:
-    """Clean and check a release as staff post it. Raises Invalid with every fault."""
+def validate_release(document: Any, profile: Profile, stored: Stored = MappingProxyType({})) -> Draft:
+    """Clean and check a release as staff post it. Raises Invalid with every fault.
+
+    ``stored`` holds the uploaded files that the document names, as `media.find_named` finds them.
+    """
     document, warnings = strip_characters(document)
     bodies = _clean_bodies(document, profile)
     faults = find_schema_faults("release", document) + list(_find_rule_faults(document, profile, bodies))
+    faults += find_media_faults(document, profile, stored)
     if faults:
         raise Invalid(sorted(faults, key=lambda fault: fault.pointer))
     editions = tuple(
         _edition(language, document["editions"][language.tag], *bodies[language.tag][:2])
         for language in profile.languages
     )
+    media = read_media(document, profile, stored)
     return Draft(
         editions=editions,
         slug=document.get("slug"),
         authoritative_language=document.get("authoritative_language"),
         categories=tuple(document.get("categories", ())),
         contacts=tuple(document.get("contacts", ())),
-        warnings=(*warnings, *_markup_warnings(bodies)),
+        media=media,
+        warnings=(*warnings, *_markup_warnings(bodies), *find_media_warnings(media, profile, tuple(bodies))),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import UTC, datetime
 from typing import Any
 
 from service.config import Profile
-from service.model import ApiKey, Delivery, Release, Subscription, Warning
+from service.model import ApiKey, Delivery, Release, ReleaseMedium, StoredMedium, Subscription, Warning
+from service.release_media import PATH
 from service.storage.deliveries import message_id
 
 
@@ -44,11 +45,44 @@ def view_release(
             }
             for edition in release.editions
         },
+        "media": [view_release_medium(medium, profile) for medium in release.media],
         "warnings": [
             {"pointer": warning.pointer, "code": warning.code, "detail": explain(warning)}
             for warning in release.warnings
         ],
         "set_aside_at": iso(release.set_aside_at),
+    }
+
+
+def view_release_medium(
+    medium: ReleaseMedium, profile: Profile, tags: Container[str] | None = None
+) -> dict[str, Any]:
+    """With the texts in these languages alone, where any are given."""
+    texts = {
+        name: {tag: words for tag, words in getattr(medium, name).items() if tags is None or tag in tags}
+        for name in ("title", "alt", "credit")
+    }
+    return {
+        "id": str(medium.media_id) if medium.media_id else None,
+        "url": profile.absolute(medium.url),
+        "type": medium.type,
+        "byte_length": medium.byte_length,
+        "width": medium.width,
+        "height": medium.height,
+        **texts,
+    }
+
+
+def view_medium(medium: StoredMedium, profile: Profile) -> dict[str, Any]:
+    return {
+        "id": str(medium.id),
+        "url": profile.absolute(PATH + medium.file_name),
+        "type": medium.type,
+        "byte_length": medium.byte_length,
+        "width": medium.width,
+        "height": medium.height,
+        "name": medium.name,
+        "created_at": iso(medium.created_at),
     }
 
 

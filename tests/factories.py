@@ -15,4 +15,5 @@ def published(draft: Draft, at: datetime = datetime(2026, 11, 24, 8, 0, tzinfo=U
     return Release(
         id=release_id, slug=draft.slug or make_slug(draft, release_id), revision=1, state=ReleaseState.PUBLISHED,
         editions=draft.editions, created_at=at, updated_at=at, published_at=at, categories=draft.categories,
+        media=draft.media,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from service import releases
+from service import media, releases
 from service.api.auth import requires
 from service.api.decoding import page_of, read_id, read_json, read_page
 from service.api.problems import explain_warning
@@ -29,7 +29,8 @@ LONGEST_KEY = 255
 @requires(Role.STAFF)
 def post_release() -> tuple[Any, int, dict[str, str]]:
     document = read_json()
-    draft = validate_release(document, services().profile)
+    stored_media = media.find_named(services().storage, document, services().profile)
+    draft = validate_release(document, services().profile, stored_media)
     state = ReleaseState(document.get("status", ReleaseState.PUBLISHED))
     release = releases.accept_release(
         services().storage, draft, state, services().clock(), _idempotency()

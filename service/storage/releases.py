@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.model import Edition, Release, ReleaseState, Warning
+from service.storage.media import link_media, read_items, write_items
 from service.storage.tables import editions, idempotency_keys, releases, revisions
 
 _AT_REVISION = releases.join(
@@ -35,6 +36,7 @@ def insert_release(tx: sa.Connection, release: Release) -> None:
          "headline": edition.headline, "body_text": edition.body_text}
         for edition in release.editions
     ])
+    link_media(tx, release)
 
 
 def find_release(tx: sa.Connection, release_id: uuid.UUID) -> Release | None:
@@ -139,6 +141,7 @@ def _document(release: Release) -> dict[str, Any]:
         "categories": list(release.categories),
         "contacts": [dict(contact) for contact in release.contacts],
         "editions": [dataclasses.asdict(edition) for edition in release.editions],
+        "media": write_items(release.media),
         "warnings": [dataclasses.asdict(warning) for warning in release.warnings],
     }
 
@@ -153,5 +156,6 @@ def _release(row: Any) -> Release:
         authoritative_language=document["authoritative_language"],
         categories=tuple(document["categories"]),
         contacts=tuple(document["contacts"]),
+        media=read_items(document.get("media", ())),
         warnings=tuple(Warning(**warning) for warning in document["warnings"]),
     )

@@ -47,6 +47,7 @@ releases = sa.Table(
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("published_at", Instant, index=True),
     sa.Column("set_aside_at", Instant),
+    sa.Column("withdrawn_at", Instant),
 )
 
 revisions = sa.Table(
@@ -64,6 +65,27 @@ editions = sa.Table(
     sa.Column("language", sa.String(35), primary_key=True),
     sa.Column("headline", sa.Text, nullable=False),
     sa.Column("body_text", sa.Text, nullable=False),
+)
+
+# Uploaded files, which lie in the data folder under `file_name`.
+media = sa.Table(
+    "media", metadata, _id(),
+    sa.Column("file_name", sa.String(40), nullable=False, unique=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("type", sa.String(100), nullable=False),
+    sa.Column("byte_length", sa.BigInteger, nullable=False),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("name", sa.String(200)),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+# Which revision shows which file. Served is what a public revision shows.
+release_media = sa.Table(
+    "release_media", metadata,
+    sa.Column("media_id", sa.ForeignKey("media.id"), primary_key=True),
+    sa.Column("release_id", sa.ForeignKey("releases.id"), primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
 )
 
 events = sa.Table(

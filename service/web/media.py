@@ -46,7 +46,7 @@ def _send(stored: StoredMedium, cache_control: str) -> Response:
         last_modified=stored.created_at, as_attachment=not inline, download_name=stored.name or stored.file_name,
     )
     response.headers["Cache-Control"] = cache_control
-    # Chrome and Safari open no PDF in a sandbox; their viewers run it apart from the site by themselves.
+    # Safari shows no PDF in a sandbox; browsers' PDF viewers keep its scripts away from the site by themselves.
     confined = "frame-ancestors 'none'" if stored.type == "application/pdf" else "sandbox; default-src 'none'"
     response.headers["Content-Security-Policy"] = confined
     return response

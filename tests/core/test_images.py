@@ -134,6 +134,17 @@ def test_an_animation_keeps_its_frames_and_their_times(tmp_path: Path, format: s
         assert times == [100, 200, 300]
 
 
+def test_no_frame_shines_through_the_next(tmp_path: Path) -> None:
+    frames = []
+    for left in (0, 16):
+        frames.append(Image.new("RGBA", (32, 32), (0, 0, 0, 0)))
+        frames[-1].paste((255, 0, 0, 255), (left, 0, left + 16, 32))
+    options = {"save_all": True, "append_images": frames[1:], "duration": 100, "disposal": 2}
+    image = read(clean_image(save(tmp_path / "x", "GIF", frames[0], **options), "image/gif").body)
+    image.seek(1)
+    assert [image.convert("RGBA").getpixel((x, 9))[3] for x in (4, 20)] == [0, 255]
+
+
 def huge_png(side: int) -> bytes:
     """A few bytes that claim to be side x side pixels."""
     def chunk(kind: bytes, data: bytes) -> bytes:

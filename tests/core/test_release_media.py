@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from service import media
@@ -26,9 +26,13 @@ NAMES = st.sampled_from(["url", "media", "type", "byte_length", "width", "height
 ITEMS = st.dictionaries(
     NAMES | HOSTILE, VALUES | st.dictionaries(st.sampled_from(["en", "zh-Hans", "fr"]) | HOSTILE, VALUES, max_size=3)
 )
+OURS = "http://127.0.0.1:8080/media/"
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(items=[{"url": f"{OURS}\x00", "type": "image/jpeg"}])
+@example(items=[{"url": f"{OURS}\ud800", "type": "image/jpeg"}])
+@example(items=[{"media": "signing.jpg"}])
 @given(items=VALUES | st.lists(ITEMS | VALUES, max_size=3))
 def test_any_media_are_taken_or_refused_but_never_crash(
     items: Any, release_document: dict[str, Any], profile: Profile, storage: Storage
@@ -73,6 +77,15 @@ def test_there_is_room_for_as_many_as_the_schema_allows(release_document: dict[s
     with pytest.raises(Invalid) as caught:
         validate_release({**release_document, "media": [item] * (MOST_MEDIA + 1)}, profile)
     assert [(fault.pointer, fault.code) for fault in caught.value.faults] == [("/media", "too_many")]
+
+
+def test_a_whole_number_may_be_written_with_a_point(release_document: dict[str, Any], profile: Profile) -> None:
+    """JSON Schema takes 3.0 for a whole number; no feed does."""
+    item = {"url": "https://cdn.example/a.pdf", "type": "application/pdf", "byte_length": 3.0}
+    release = published(validate_release({**release_document, "media": [item]}, profile))
+    documents, _ = render_documents(profile, [release], release.updated_at)
+    assert b'length="3"' in documents["/feeds/en.rss"][1]
+    assert b'"size_in_bytes": 3\n' in documents["/feeds/en.json"][1]
 
 
 def test_a_credit_is_told_in_any_language_and_other_words_in_their_own(

@@ -12,7 +12,9 @@ COPY workers workers
 RUN /opt/diglot/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.13.9-slim-trixie
-RUN useradd --uid 10001 --create-home --home-dir /var/lib/diglot diglot
+# A volume takes its owner from the folder that it covers.
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/diglot diglot \
+    && install --directory --owner=diglot --group=diglot /var/lib/diglot/media
 COPY --from=build /opt/diglot /opt/diglot
 COPY newsroom.json /etc/diglot/newsroom.json
 ENV PATH=/opt/diglot/bin:$PATH \

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from service.api import audit, docs, health, history, keys, releases, subscriptions
+from service.api import audit, docs, health, history, keys, media, releases, subscriptions
 from service.api.auth import guard
 from service.api.problems import install_problems
 from service.edge import Services, install
+from service.web import media as web_media
 from service.web import routes
 
 
@@ -21,7 +22,7 @@ def create_app(services: Services) -> Flask:
     install_problems(app)
     app.before_request(guard)
     app.after_request(add_safety_headers)
-    for part in (releases, history, subscriptions, keys, audit, health, docs, routes):
+    for part in (releases, history, media, subscriptions, keys, audit, health, docs, web_media, routes):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(docs.swagger_ui)
     return app

@@ -19,6 +19,7 @@ from service.schema_faults import find_schema_faults
 VERSION = "0.1.0"
 DEFAULT_PORT = 8080
 DEFAULT_BODY_LIMIT = 1024 * 1024
+DEFAULT_MEDIA_LIMIT = 20 * 1024 * 1024
 DEFAULT_FEED_ENTRIES = 25
 
 
@@ -77,6 +78,10 @@ class Profile:
         address = f"{self.base_url}/feeds/{language.url_name}"
         return f"{address}/{category}" if category else address
 
+    def absolute(self, url: str) -> str:
+        """An absolute URL as it is, a path under the newsroom's address."""
+        return f"{self.base_url}{url}" if url.startswith("/") else url
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -90,6 +95,11 @@ class Settings:
     admin_key: str | None = field(repr=False)
     allowed_networks: AllowedNetworks
     max_body_bytes: int
+    max_media_bytes: int
+
+    @property
+    def media_dir(self) -> Path:
+        return self.data_dir / "media"
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -104,6 +114,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         admin_key=environ.get("DIGLOT_ADMIN_KEY") or None,
         allowed_networks=AllowedNetworks.parse(environ.get("DIGLOT_ALLOW_NETWORKS", "")),
         max_body_bytes=_whole_number(environ, "DIGLOT_MAX_BODY_BYTES", DEFAULT_BODY_LIMIT, most=2**31),
+        max_media_bytes=_whole_number(environ, "DIGLOT_MAX_MEDIA_BYTES", DEFAULT_MEDIA_LIMIT, most=2**31),
     )
 
 

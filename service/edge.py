@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import current_app, g, request
 
+from service import keys
 from service.clock import Clock
 from service.config import Profile, Settings
 from service.messages import UiLanguage
@@ -40,6 +41,13 @@ def caller() -> ApiKey:
     """Whose key came with this request; only where `api.auth` has let it in."""
     key: ApiKey = g.caller
     return key
+
+
+def find_bearer() -> ApiKey | None:
+    """Whose live key came with this request, if one did."""
+    authorization = request.authorization
+    token = authorization.token if authorization and authorization.type == "bearer" else None
+    return keys.find_caller(services().storage, token) if token else None
 
 
 def speech() -> UiLanguage:

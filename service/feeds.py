@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from service.config import VERSION, Language, Profile
 from service.formats import FORMATS, render
 from service.model import Category, Document, Edition, Entry, Feed, Related, Release, Tombstone
+from service.release_media import media_in
 
 log = logging.getLogger(__name__)
 
@@ -204,4 +205,5 @@ def _entry(profile: Profile, language: Language, release: Release, edition: Edit
         updated=release.updated_at,
         related=tuple(Related(other.tag, profile.page_url(other, release.slug)) for other in siblings),
         categories=tuple(Category(term, category_name(profile, language, term)) for term in release.categories),
+        media=media_in(release.media, profile, language.tag),
     )

@@ -73,6 +73,44 @@ class Edition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMedium:
+    """An uploaded file, as it is served: ``digest`` is the SHA-256 of its bytes, ``name`` what its sender calls it.
+
+    ``width`` and ``height`` are known of images alone.
+    """
+
+    id: uuid.UUID
+    file_name: str
+    digest: str
+    type: str
+    byte_length: int
+    created_at: datetime
+    width: int | None = None
+    height: int | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseMedium:
+    """A picture, recording or file of a release. ``title``, ``alt`` and ``credit`` are by language tag.
+
+    ``url`` is absolute, or the path of an uploaded file, which then ``media_id`` names: the newsroom's own
+    address may change.
+    """
+
+    url: str
+    type: str
+    media_id: uuid.UUID | None = None
+    byte_length: int | None = None
+    width: int | None = None
+    height: int | None = None
+    name: str | None = None
+    title: Mapping[str, str] = field(default_factory=dict)
+    alt: Mapping[str, str] = field(default_factory=dict)
+    credit: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A validated release that is not yet stored. ``editions`` are in the newsroom's language order."""
 
@@ -81,6 +119,7 @@ class Draft:
     authoritative_language: str | None = None
     categories: tuple[str, ...] = ()
     contacts: tuple[Mapping[str, str], ...] = ()
+    media: tuple[ReleaseMedium, ...] = ()
     warnings: tuple[Warning, ...] = ()
     change_note: Mapping[str, str] = field(default_factory=dict)
 
@@ -115,6 +154,7 @@ class Release:
     authoritative_language: str | None = None
     categories: tuple[str, ...] = ()
     contacts: tuple[Mapping[str, str], ...] = ()
+    media: tuple[ReleaseMedium, ...] = ()
     warnings: tuple[Warning, ...] = ()
     set_aside_at: datetime | None = None
     publish_at: datetime | None = None
@@ -261,6 +301,24 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Medium:
+    """A release's medium as one language's readers meet it: ``url`` is absolute, the texts are in that language."""
+
+    url: str
+    type: str
+    byte_length: int | None = None
+    width: int | None = None
+    height: int | None = None
+    title: str | None = None
+    alt: str | None = None
+    credit: str | None = None
+
+    @property
+    def is_image(self) -> bool:
+        return self.type.startswith("image/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """RFC 4287 section 4.1.2, one edition. ``summary`` is plain text, ``content_html`` sanitised HTML."""
 
@@ -274,6 +332,7 @@ class Entry:
     updated: datetime
     related: tuple[Related, ...] = ()
     categories: tuple[Category, ...] = ()
+    media: tuple[Medium, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def revise_release(
         release = dataclasses.replace(
             before, state=state, revision=before.revision + 1, slug=_revised_slug(tx, before, draft), updated_at=now,
             editions=draft.editions, authoritative_language=draft.authoritative_language,
-            categories=draft.categories, contacts=draft.contacts, warnings=draft.warnings,
+            categories=draft.categories, contacts=draft.contacts, media=draft.media, warnings=draft.warnings,
             change_note=draft.change_note, unaffected=left_behind,
         )
         if _says_the_same(release, before):
@@ -204,7 +204,7 @@ def _new_release(
         id=release_id, slug=_free_slug(tx, draft, release_id), revision=1, state=state, publish_at=publish_at,
         editions=draft.editions, created_at=now, updated_at=now,
         authoritative_language=draft.authoritative_language, categories=draft.categories,
-        contacts=draft.contacts, warnings=draft.warnings,
+        contacts=draft.contacts, media=draft.media, warnings=draft.warnings,
     )
 
 
@@ -227,7 +227,7 @@ def _revised_slug(tx: Transaction, before: Release, draft: Draft) -> str:
 
 
 def _says_the_same(release: Release, before: Release) -> bool:
-    names = ("slug", "editions", "authoritative_language", "categories", "contacts")
+    names = ("slug", "editions", "authoritative_language", "categories", "contacts", "media")
     return all(getattr(release, name) == getattr(before, name) for name in names)
 
 

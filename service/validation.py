@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from service import text
@@ -14,24 +15,30 @@ from service.copyedit import find_edition_warnings
 from service.errors import Fault, Invalid
 from service.markdown import find_left_markers
 from service.model import Draft, Edition, Release, Warning, Withdrawal
+from service.release_media import Stored, find_media_faults, find_media_warnings, read_media
 from service.schema_faults import find_schema_faults, json_pointer
 
 # Names and brands keep their own script, most of all in headlines: only clear cases are refused.
 _LEAST_SHARE = {"headline": 0.2, "summary": 0.2, "body_text": 0.5, "body_html": 0.5, "body_markdown": 0.5}
 
 
-def validate_release(document: Any, profile: Profile) -> Draft:
-    """Clean and check a release as staff post it. Raises Invalid with every fault."""
-    return _validate(document, "release", profile, required=profile.languages)
+def validate_release(document: Any, profile: Profile, stored: Stored = MappingProxyType({})) -> Draft:
+    """Clean and check a release as staff post it. Raises Invalid with every fault.
+
+    ``stored`` holds the uploaded files that the document names, as `media.find_named` finds them.
+    """
+    return _validate(document, "release", profile, profile.languages, stored)
 
 
-def validate_revision(document: Any, profile: Profile, release: Release) -> Draft:
+def validate_revision(
+    document: Any, profile: Profile, release: Release, stored: Stored = MappingProxyType({})
+) -> Draft:
     """Clean and check a new revision: it keeps the languages that the release has, and may add others.
 
     A language that the newsroom took up later may go on missing. Raises Invalid with every fault.
     """
     kept = [language for language in profile.languages if release.edition(language.tag)]
-    return _validate(document, "release-revision", profile, required=kept)
+    return _validate(document, "release-revision", profile, kept, stored)
 
 
 def validate_schedule(document: Any) -> datetime:
@@ -55,12 +62,14 @@ def read_moment(text: str) -> datetime:
     return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
-def _validate(document: Any, schema: str, profile: Profile, required: Sequence[Language]) -> Draft:
+def _validate(document: Any, schema: str, profile: Profile, required: Sequence[Language], stored: Stored) -> Draft:
     document, warnings = strip_characters(document)
     bodies = _find_bodies(document, profile)
     faults = find_schema_faults(schema, document) + list(_find_rule_faults(document, profile, required, bodies))
+    faults += find_media_faults(document, profile, stored)
     if faults:
         raise Invalid(sorted(faults, key=lambda fault: fault.pointer))
+    media = read_media(document, profile, stored)
     posted = [
         (language, document["editions"][language.tag], bodies[language.tag])
         for language in profile.languages if language.tag in document["editions"]
@@ -72,8 +81,9 @@ def _validate(document: Any, schema: str, profile: Profile, required: Sequence[L
         authoritative_language=document.get("authoritative_language"),
         categories=tuple(document.get("categories", ())),
         contacts=tuple(document.get("contacts", ())),
+        media=media,
         change_note=document.get("change_note", {}),
-        warnings=(*warnings, *advice),
+        warnings=(*warnings, *advice, *find_media_warnings(media, profile, tuple(bodies))),
     )
 
 

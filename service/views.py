@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +14,15 @@ from service.model import (
     Delivery,
     Edition,
     Release,
+    ReleaseMedium,
     Revision,
+    StoredMedium,
     Subscription,
     Warning,
     Withdrawal,
 )
 from service.receipts import Receiver
+from service.release_media import PATH
 from service.storage.deliveries import message_id
 from service.text import count_characters, count_words
 
@@ -95,6 +98,7 @@ def _content(release: Release, languages: Sequence[str], profile: Profile) -> di
             edition.language: _view_edition(edition, release, profile)
             for edition in release.editions if edition.language in languages
         },
+        "media": [view_release_medium(medium, profile, languages) for medium in release.media],
     }
 
 
@@ -125,6 +129,38 @@ def _view_edition(edition: Edition, release: Release, profile: Profile) -> dict[
             "words": count_words(edition.body_text, script_of(edition.language)),
         },
         "url": _page_url(profile, edition.language, release.slug),
+    }
+
+
+def view_release_medium(
+    medium: ReleaseMedium, profile: Profile, tags: Container[str] | None = None
+) -> dict[str, Any]:
+    """With the texts in these languages alone, where any are given."""
+    texts = {
+        name: {tag: words for tag, words in getattr(medium, name).items() if tags is None or tag in tags}
+        for name in ("title", "alt", "credit")
+    }
+    return {
+        "id": str(medium.media_id) if medium.media_id else None,
+        "url": profile.absolute(medium.url),
+        "type": medium.type,
+        "byte_length": medium.byte_length,
+        "width": medium.width,
+        "height": medium.height,
+        **texts,
+    }
+
+
+def view_medium(medium: StoredMedium, profile: Profile) -> dict[str, Any]:
+    return {
+        "id": str(medium.id),
+        "url": profile.absolute(PATH + medium.file_name),
+        "type": medium.type,
+        "byte_length": medium.byte_length,
+        "width": medium.width,
+        "height": medium.height,
+        "name": medium.name,
+        "created_at": iso(medium.created_at),
     }
 
 

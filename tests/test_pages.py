@@ -11,7 +11,7 @@ import html5lib
 import pytest
 
 from service.config import Language, Profile
-from service.model import Edition, Release, ReleaseState
+from service.model import Edition, Release, ReleaseMedium, ReleaseState
 from service.web.pages import render_list, render_not_found, render_problem, render_release
 
 ZH = Language("zh-Hans", "zh", "简体中文")
@@ -248,6 +248,62 @@ def test_what_is_not_there_is_kept_from_search_engines_and_claims_no_address() -
     page = read(render_not_found(PROFILE, ZH))
     robots = [meta.attrib["content"] for meta in page.iter("meta") if meta.attrib.get("name") == "robots"]
     assert (robots, alternates(page), links(page, "canonical")) == (["noindex"], {}, [])
+
+
+MEDIA = (
+    ReleaseMedium(
+        url="/media/a.jpg", type="image/jpeg", byte_length=48213, width=1600, height=1067,
+        title={"en": "The signing"}, alt={"zh-Hans": "两人签字", "en": HOSTILE}, credit={"zh-Hans": "摄影：顾念"},
+    ),
+    ReleaseMedium(url="https://cdn.example/b.png", type="image/png"),
+    ReleaseMedium(url="/media/c.pdf", type="application/pdf", byte_length=1_234_567, name="日程.pdf"),
+    ReleaseMedium(url="https://cdn.example/d.mp3", type="audio/mpeg", title={"en": "Speech"}),
+)
+WITH_MEDIA = dataclasses.replace(RELEASE, media=MEDIA)
+
+
+def test_a_picture_has_its_words_its_size_and_whom_it_is_owed_to() -> None:
+    page = read(render_release(PROFILE, EN, WITH_MEDIA, EDITIONS[1]))
+    first, second = page.iter("figure")
+    [image] = first.iter("img")
+    assert image.attrib == {
+        "src": "/media/a.jpg", "alt": HOSTILE, "width": "1600", "height": "1067", "loading": "lazy",
+    }
+    assert text_of(first, "figcaption").split() == ["The", "signing", "摄影：顾念"]
+    assert [image.attrib for image in second.iter("img")] == [
+        {"src": "https://cdn.example/b.png", "alt": "", "loading": "lazy"}
+    ]
+    assert not list(second.iter("figcaption"))
+    [preview] = [meta for meta in page.iter("meta") if meta.attrib.get("property") == "og:image"]
+    assert preview.attrib["content"] == "https://news.example/media/a.jpg"
+
+
+@pytest.mark.parametrize(("language", "edition", "titles", "heading"), [
+    (ZH, EDITIONS[0], ["日程.pdf", "d.mp3"], "文件下载"), (EN, EDITIONS[1], ["日程.pdf", "Speech"], "Files"),
+], ids=["zh", "en"])
+def test_other_files_are_listed_with_their_size_in_the_reader_s_way(
+    language: Language, edition: Edition, titles: list[str], heading: str
+) -> None:
+    page = read(render_release(PROFILE, language, WITH_MEDIA, edition))
+    [files] = [section for section in page.iter("section") if section.attrib["aria-labelledby"] == "files"]
+    assert [(a.attrib["href"], a.attrib["type"], a.text) for a in files.iter("a")] == [
+        ("/media/c.pdf", "application/pdf", titles[0]), ("https://cdn.example/d.mp3", "audio/mpeg", titles[1]),
+    ]
+    assert [span.text for span in files.iter("span")] == ["1.2 MB"]
+    assert text_of(files, "h2") == heading
+
+
+@pytest.mark.parametrize(("byte_length", "shown"), [
+    (1, "1 o"), (999, "999 o"), (1000, "1 ko"), (1500, "1,5 ko"), (999_900, "999,9 ko"), (20_971_520, "21 Mo"),
+])
+def test_a_size_reads_as_the_language_writes_numbers(byte_length: int, shown: str) -> None:
+    french = Language("fr", "fr", "Français")
+    edition = dataclasses.replace(EDITIONS[1], language="fr")
+    file = ReleaseMedium(url="/media/c.pdf", type="application/pdf", byte_length=byte_length)
+    release = dataclasses.replace(RELEASE, editions=(edition,), media=(file,))
+    page = read(render_release(dataclasses.replace(PROFILE, languages=(french,)), french, release, edition))
+    [files] = [section for section in page.iter("section") if section.attrib["aria-labelledby"] == "files"]
+    assert text_of(files, "span").replace("\u202f", " ").replace("\xa0", " ") == shown
 
 
 def test_a_language_that_the_catalogue_does_not_know_still_has_its_own_dates_and_direction() -> None:

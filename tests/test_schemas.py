@@ -27,14 +27,16 @@ from service.model import (
     Event,
     EventType,
     Release,
+    ReleaseMedium,
     ReleaseState,
     Role,
+    StoredMedium,
     Subscription,
     SubscriptionState,
     Warning,
 )
 from service.schema_faults import find_schema_faults
-from service.views import view_delivery, view_key, view_release, view_subscription
+from service.views import view_delivery, view_key, view_medium, view_release, view_subscription
 
 FOLDER = Path(schemas.__file__).parent
 NAMES = sorted(path.name.removesuffix(".schema.json") for path in FOLDER.glob("*.schema.json"))
@@ -50,11 +52,14 @@ ROUTES = {
     "/feeds/{language}/archive/{number}.{format}": {"get"},
     "/feeds/{language}/{category}.{format}": {"get"},
     "/healthz": {"get"},
+    "/media/{file_name}": {"get"},
     "/problems/{code}": {"get"},
     "/readyz": {"get"},
     "/v1/audit": {"get"},
     "/v1/keys": {"get", "post"},
     "/v1/keys/{id}": {"delete"},
+    "/v1/media": {"get", "post"},
+    "/v1/media/{id}": {"get"},
     "/v1/openapi.json": {"get"},
     "/v1/releases": {"get", "post"},
     "/v1/releases/{id}": {"get", "put"},
@@ -195,10 +200,18 @@ PROFILE = Profile(
     languages=(Language("en", "en", "English"),), categories={}, contact_email=None, icon=None, feed_entries=25,
 )
 EDITION = Edition(language="en", headline="A", summary="B", body_text="B", body_html="<p>B</p>")
+PICTURE = ReleaseMedium(url="https://cdn.example/a.jpg", type="image/jpeg", alt={"en": "E", "zh-Hans": "F"})
+UPLOAD = ReleaseMedium(
+    url="/media/a.pdf", media_id=ID, type="application/pdf", byte_length=7, title={"en": "G"}, credit={"en": "H"},
+)
+FILE = StoredMedium(
+    id=ID, file_name="a.jpg", digest="a", type="image/jpeg", byte_length=7, created_at=NOW, width=3, height=2,
+)
 RELEASE = Release(
     id=ID, slug="a", revision=1, state=ReleaseState.PUBLISHED, created_at=NOW, updated_at=NOW, published_at=NOW,
     editions=(EDITION, dataclasses.replace(EDITION, language="zh-Hans", dateline="C")), categories=("x",),
-    contacts=({"name": "D"},), warnings=(Warning(pointer="/editions/en", code="markup_removed"),),
+    contacts=({"name": "D"},), media=(PICTURE, UPLOAD),
+    warnings=(Warning(pointer="/editions/en", code="markup_removed"),),
 )
 DRAFT = dataclasses.replace(
     RELEASE, state=ReleaseState.DRAFT, published_at=None, set_aside_at=NOW, authoritative_language="en"
@@ -228,6 +241,8 @@ TEST = Event(id=ID, type=EventType.SUBSCRIPTION_TEST, created_at=NOW)
     ("subscription-view", {**view_subscription(SUBSCRIPTION), "secret": SUBSCRIPTION.secret}),
     ("delivery-view", view_delivery(DELIVERY)),
     ("delivery-view", view_delivery(PING)),
+    ("medium-view", view_medium(FILE, PROFILE)),
+    ("medium-view", view_medium(dataclasses.replace(FILE, width=None, height=None, name="I"), PROFILE)),
     ("key-view", view_key(ApiKey(id=ID, name="F", role=Role.PARTNER, created_at=NOW, partner="E"))),
     ("push", json.loads(deliveries.release_body(EVENT, RELEASE, ["en"], PROFILE))),
     ("push", json.loads(deliveries.test_body(TEST, SUBSCRIPTION))),

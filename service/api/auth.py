@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 from flask import current_app, g, request
 
-from service import keys
-from service.edge import services
+from service.edge import find_bearer
 from service.errors import DiglotError
 from service.model import Role
 
@@ -19,6 +18,7 @@ PUBLIC = frozenset({
     "static", "docs.describe", "swagger_ui.show",
     "health.healthz", "health.readyz",
     "web.home", "web.list_page", "web.release_page", "web.problem_page", "web.feed", "web.archive",
+    "web_media.medium",
 })
 
 
@@ -49,9 +49,7 @@ def guard() -> None:
     if request.endpoint is None or request.endpoint in PUBLIC:
         return
     roles = getattr(current_app.view_functions[request.endpoint], "diglot_roles", frozenset())
-    authorization = request.authorization
-    token = authorization.token if authorization and authorization.type == "bearer" else None
-    key = keys.find_caller(services().storage, token) if token else None
+    key = find_bearer()
     if key is None:
         raise Unauthorized()
     if key.role not in roles:

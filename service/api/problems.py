@@ -14,6 +14,7 @@ from service.api.decoding import MalformedJson, WrongEncoding, WrongMediaType
 from service.api.preconditions import PreconditionRequired
 from service.edge import services, speech
 from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
+from service.media import UnsupportedMedium
 from service.messages import say
 from service.model import Warning
 from service.releases import RevisionMismatch
@@ -35,6 +36,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (IdempotencyKeyReused, 422),
     (Conflict, 409),
     (WrongMediaType, 415),
+    (UnsupportedMedium, 415),
     (Invalid, 422),
     (StorageUnavailable, 503),
 )
@@ -69,7 +71,7 @@ def answer_http_error(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed):
         params["allowed"] = sorted(error.valid_methods or ())
     if isinstance(error, RequestEntityTooLarge):
-        params["limit"] = services().settings.max_body_bytes
+        params["limit"] = request.max_content_length
     code = _HTTP_CODES.get(status, "internal" if status >= 500 else "malformed_request")
     response = make_problem(status, code, params)
     if params.get("allowed"):

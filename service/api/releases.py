@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from service import releases
+from service import media, releases
 from service.api.auth import requires
 from service.api.decoding import page_of, read_id, read_json, read_page
 from service.api.preconditions import read_if_match, release_etag, require_if_match
@@ -38,7 +38,8 @@ Answer = tuple[Any, int, dict[str, str]]
 @requires(Role.STAFF)
 def post_release() -> Answer:
     document = read_json()
-    draft = validate_release(document, services().profile)
+    stored_media = media.find_named(services().storage, document, services().profile)
+    draft = validate_release(document, services().profile, stored_media)
     publish_at = read_moment(document["publish_at"]) if "publish_at" in document else None
     state = ReleaseState.SCHEDULED if publish_at else ReleaseState(document.get("status", ReleaseState.PUBLISHED))
     release = releases.accept_release(
@@ -76,8 +77,9 @@ def put_release(release_id: str) -> Answer:
     document = read_json()
     if not is_expected(before.revision):
         raise releases.RevisionMismatch(revision=before.revision)
+    stored_media = media.find_named(services().storage, document, services().profile)
     release = releases.revise_release(
-        services().storage, before.id, validate_revision(document, services().profile, before),
+        services().storage, before.id, validate_revision(document, services().profile, before, stored_media),
         services().clock(), caller(), is_expected=is_expected, siblings_unaffected="siblings" in document,
     )
     return _answer(release)

@@ -27,6 +27,7 @@ def require_renderable(feed: Feed) -> None:
         try:
             _require_text(entry)
             _require_links(entry.url, *(related.url for related in entry.related))
+            _require_links(*(medium.url for medium in entry.media))
         except ValueError as fault:
             raise Unrenderable(entry_id=entry.id, reason=str(fault)) from fault
 

@@ -62,6 +62,7 @@ class EntryExtension(BaseEntryExtension):
         # feedgen keeps nothing of an entry's link but its href.
         element.find(_ATOM_LINK).attrib.update(page_link("alternate", self._entry.language))
         _add_links(element, _ATOM_LINK, _entry_links(self._entry))
+        _add_links(element, _ATOM_LINK, _enclosures(self._entry))
         return element
 
     def extend_rss(self, element: _Element) -> _Element:
@@ -79,6 +80,15 @@ def _entry_links(entry: Entry) -> Iterator[dict[str, str]]:
     # Never a second rel="alternate": readers take the last one, or the first, whatever its language.
     for related in entry.related:
         yield page_link("related", related.language) | {"href": related.url}
+
+
+def _enclosures(entry: Entry) -> Iterator[dict[str, str]]:
+    """RFC 4287 section 4.2.7.2; a length is a hint, so it may be missing."""
+    for medium in entry.media:
+        link = {"rel": "enclosure", "type": medium.type, "href": medium.url}
+        title = medium.title or medium.alt
+        length = str(medium.byte_length) if medium.byte_length else None
+        yield link | {name: value for name, value in (("length", length), ("title", title)) if value}
 
 
 def _feed_links(feed: Feed, format: str) -> Iterator[dict[str, str]]:

@@ -3,7 +3,8 @@
 ``_diglot`` (a name as "Extensions" in JSON Feed 1.1 wants it: an underscore, a letter, no dot) holds
 ``related``, a list of ``{"language": BCP 47 tag, "url": address}``: at the top the same feed in other
 languages, each as JSON Feed, and in an item the page of the same release in other languages. It is absent
-where there are none. Readers that don't know it lose nothing but the way to the other language.
+where there are none. In an attachment it holds ``alt``, ``credit``, ``width`` and ``height``, each where it is
+known. Readers that don't know it lose nothing but the way to the other language and these.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.formats.notation import document_url, rfc3339
-from service.model import Entry, Feed
+from service.model import Entry, Feed, Medium
 
 _VERSION = "https://jsonfeed.org/version/1.1"
 
@@ -55,7 +56,25 @@ def _item(feed: Feed, entry: Entry) -> dict[str, Any]:
         "authors": _authors(feed),
         "tags": [category.label for category in entry.categories] or None,
         "language": entry.language,
+        "image": next((medium.url for medium in entry.media if medium.is_image), None),
+        "attachments": [_attachment(medium, entry) for medium in entry.media] or None,
         "_diglot": _related((related.language, related.url) for related in entry.related),
+    }
+    return _present(members)
+
+
+def _attachment(medium: Medium, entry: Entry) -> dict[str, Any]:
+    # Two attachments with one title count as two forms of the same thing.
+    is_alone = [other.title for other in entry.media].count(medium.title) == 1
+    extension = _present(
+        {"alt": medium.alt, "credit": medium.credit, "width": medium.width, "height": medium.height}
+    )
+    members = {
+        "url": medium.url,
+        "mime_type": medium.type,
+        "title": medium.title if is_alone else None,
+        "size_in_bytes": medium.byte_length,
+        "_diglot": extension or None,
     }
     return _present(members)
 

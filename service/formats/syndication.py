@@ -9,6 +9,7 @@ from feedgen.entry import FeedEntry
 from feedgen.feed import FeedGenerator
 
 from service.formats.extension import EntryExtension, FeedExtension, page_link
+from service.formats.mediarss import MediaRssEntryExtension, MediaRssExtension
 from service.model import Entry, Feed
 
 # Some aggregators wait max(ttl, max-age), so the hint stays as short as it can be: one minute.
@@ -28,6 +29,8 @@ def _generator(feed: Feed) -> FeedGenerator:
     # Atom names authors in an element of its own; the namespace would be declared there for nothing.
     generator.load_extension("dc", atom=False)
     generator.register_extension("diglot", partial(FeedExtension, feed))
+    if any(entry.media for entry in feed.entries):
+        generator.register_extension("mediarss", MediaRssExtension, atom=False)
     _describe(generator, feed)
     _credit(generator, feed)
     for entry in feed.entries:
@@ -66,6 +69,7 @@ def _bare_entry(entry: Entry) -> FeedEntry:
     # Registered here and not with the generator, which would make every entry's extension without its entry.
     bare = FeedEntry()
     bare.register_extension("diglot", partial(EntryExtension, entry))
+    bare.register_extension("mediarss", partial(MediaRssEntryExtension, entry), atom=False)
     return bare
 
 

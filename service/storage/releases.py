@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.model import Edition, Release, ReleaseState, Revision, Warning, Withdrawal
+from service.storage.media import link_media, read_items, write_items
 from service.storage.tables import editions, releases, revisions
 
 _AT_REVISION = releases.join(
@@ -156,6 +157,7 @@ def _insert_revision(tx: sa.Connection, release: Release, now: datetime) -> None
     tx.execute(revisions.insert().values(
         release_id=release.id, number=release.revision, document=_document(release), created_at=now,
     ))
+    link_media(tx, release)
     # What the list is searched by: the newest revision's text.
     tx.execute(editions.insert(), [
         {"release_id": release.id, "language": edition.language,
@@ -202,6 +204,7 @@ def _document(release: Release) -> dict[str, Any]:
         "categories": list(release.categories),
         "contacts": [dict(contact) for contact in release.contacts],
         "editions": [dataclasses.asdict(edition) for edition in release.editions],
+        "media": write_items(release.media),
         "warnings": [dataclasses.asdict(warning) for warning in release.warnings],
         "change_note": dict(release.change_note),
         "unaffected": list(release.unaffected),
@@ -220,6 +223,7 @@ def _release(row: Any) -> Release:
         authoritative_language=document["authoritative_language"],
         categories=tuple(document["categories"]),
         contacts=tuple(document["contacts"]),
+        media=read_items(document.get("media", ())),
         warnings=tuple(Warning(**warning) for warning in document["warnings"]),
         change_note=document.get("change_note", {}),
         unaffected=tuple(document.get("unaffected", ())),

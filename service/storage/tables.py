@@ -77,6 +77,27 @@ editions = sa.Table(
     sa.Column("body_text", sa.Text, nullable=False),
 )
 
+# Uploaded files, which lie in the data folder under `file_name`.
+media = sa.Table(
+    "media", metadata, _id(),
+    sa.Column("file_name", sa.String(40), nullable=False, unique=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("type", sa.String(100), nullable=False),
+    sa.Column("byte_length", sa.BigInteger, nullable=False),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("name", sa.String(200)),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+# Which revision shows which file. Served is what a public revision shows.
+release_media = sa.Table(
+    "release_media", metadata,
+    sa.Column("media_id", sa.ForeignKey("media.id"), primary_key=True),
+    sa.Column("release_id", sa.ForeignKey("releases.id"), primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+)
+
 # What each feed and list shows: a row per language, once for all categories ("") and once for each of them.
 # It moves only together with the documents.
 listings = sa.Table(

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton
+from babel.units import format_unit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from service.config import Language, Profile
@@ -18,6 +19,8 @@ from service.formats import FORMATS
 from service.messages import UiLanguage, say, ui_language
 from service.model import Category, Edition, Release, Revision
 from service.receipts import Receiver
+from service.release_media import PATH as MEDIA_PATH
+from service.release_media import media_in
 from service.views import iso
 
 _FORMAT_NAMES = {"atom": "Atom", "rss": "RSS", "json": "JSON Feed"}
@@ -60,6 +63,7 @@ def render_release(
         corrections=[
             (revision.created_at, *_told(profile, revision.release.change_note, language)) for revision in corrections
         ],
+        media=media_in(release.media, profile, language.tag),
     )
 
 
@@ -133,6 +137,8 @@ def _render(
         say=words,
         moment=functools.partial(_moment, locale, words),
         date=lambda instant: format_date(instant, "long", locale=locale),
+        size=functools.partial(_size, locale),
+        local=functools.partial(_local, profile),
         **parts,
     )
 
@@ -165,6 +171,18 @@ def _categories(profile: Profile, language: Language, release: Release) -> list[
 def _moment(locale: Locale, words: Any, instant: datetime) -> str:
     time = format_skeleton("Hm", instant, locale=locale)
     return words("page.moment", date=format_date(instant, "long", locale=locale), time=time)
+
+
+def _size(locale: Locale, byte_length: int) -> str:
+    """In the unit that leaves one to three digits before the point."""
+    power = min(2, (len(str(byte_length)) - 1) // 3)
+    number, unit = round(byte_length / 1000**power, 1 if power else None), ("byte", "kilobyte", "megabyte")[power]
+    return format_unit(number, f"digital-{unit}", length="short", locale=locale)
+
+
+def _local(profile: Profile, url: str) -> str:
+    """Our own media at whatever host the reader came to, others where they are."""
+    return _path(url) if url.startswith(profile.base_url + MEDIA_PATH) else url
 
 
 def _locale(tag: str) -> Locale:

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from service.config import Profile
 from service.errors import Invalid
-from service.feeds import Listing, render_documents
 from service.model import Draft
 from service.text import strip_non_xml
 from service.validation import validate_release
-from tests.factories import published
+from tests.factories import published, rendered
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -162,11 +161,7 @@ def test_whatever_is_accepted_renders_in_every_feed(
     except Invalid:
         return
     release = published(draft)
-    listings = [
-        Listing(category="", language=language, releases=[release], updated=release.updated_at)
-        for language in profile.languages
-    ]
-    documents, broken = render_documents(profile, listings)
+    documents, broken = rendered(profile, release)
     assert not broken
     assert len(documents) == 6
 

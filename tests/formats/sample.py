@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
-from service.model import Category, Entry, Feed, Related
+from service.model import Category, Entry, Feed, Medium, Related
 
 SITE = "https://press.example"
 PATHS = {"zh-Hans": "zh", "en": "en"}
@@ -15,6 +16,8 @@ WORDS = {
         "subtitle": "江海职业教育协会的中英文新闻稿",
         "author": "江海职业教育协会",
         "category": "合作 & 交流",
+        "photo": ("签约现场", "两人在桌前签字 & 握手", "摄影：顾念"),
+        "file": "日程安排",
         "headlines": (
             "林晓岚率团访问“青蓝”实训中心 & 签署备忘录",
             "第二届技能周将于十二月开幕",
@@ -29,6 +32,8 @@ WORDS = {
         "subtitle": "Press releases of the Jianghai Association, in Chinese and English",
         "author": "Jianghai Vocational Education Association",
         "category": "Cooperation & Exchange",
+        "photo": ("The signing", "Two people sign & shake hands", "Photo: Gu Nian"),
+        "file": "Programme",
         "headlines": (
             "Lin Xiaolan Leads Delegation to the “Qinglan” Training Centre & Signs Memorandum",
             "Second Skills Week to Open in December",
@@ -61,6 +66,20 @@ def make_entry(language: str, number: int) -> Entry:
         updated=published + timedelta(minutes=number),
         related=(Related(OTHER[language], page_url(OTHER[language], slug)),),
         categories=(Category("cooperation", words["category"]),) if number < 2 else (),
+        media=make_media(words) if number == 0 else (),
+    )
+
+
+def make_media(words: dict[str, Any]) -> tuple[Medium, ...]:
+    """A recording of unknown length first, then a picture about which all is known, and a file."""
+    title, alt, credit = words["photo"]
+    return (
+        Medium(url="https://cdn.example/speech.mp3", type="audio/mpeg"),
+        Medium(
+            url=f"{SITE}/media/3f786850e387550fdab836ed7e6dc881.jpg", type="image/jpeg", byte_length=48213,
+            width=1600, height=1067, title=title, alt=alt, credit=credit,
+        ),
+        Medium(url="https://cdn.example/programme.pdf", type="application/pdf", byte_length=7, title=words["file"]),
     )
 
 

@@ -52,7 +52,8 @@ def test_rss_guids_are_no_permalinks_and_nothing_in_the_channel_stands_twice(fee
     channel = etree.fromstring(render(feed, "rss")).find("channel")
     assert {guid.get("isPermaLink") for guid in channel.iter("guid")} == {"false"}
     for element in [channel, *channel.iter("item")]:
-        tags = Counter(child.tag for child in element if child.tag not in ("item", f"{ATOM}link", "category"))
+        many = ("item", f"{ATOM}link", "category", "{http://search.yahoo.com/mrss/}content")
+        tags = Counter(child.tag for child in element if child.tag not in many)
         assert set(tags.values()) == {1}
     assert (channel.findtext("ttl"), channel.find("image")) == ("1", None)
 
@@ -71,7 +72,7 @@ def test_every_date_is_in_the_form_of_its_format(feed: Feed, format: str) -> Non
 def test_every_link_is_absolute(feed: Feed, format: str) -> None:
     root = etree.fromstring(render(feed, format))
     urls = [link.get("href", link.text) for link in root.iter(f"{ATOM}link", "link")]
-    assert len(urls) >= 8 and all(url.startswith("https://press.example/") for url in urls)
+    assert len(urls) >= 8 and all(url.startswith("https://") for url in urls)
 
 
 def test_categories_are_told_by_their_labels(feed: Feed) -> None:

@@ -172,7 +172,8 @@ def test_feeds_pages_and_pushes_carry_the_media(
             assert picture["url"] in client.get(f"/feeds/{name}.{format}").text
         assert f'<img src="{path_of(picture)}" alt="{alt}"' in client.get(f"/{name}/releases/{made['slug']}").text
     with services.storage.read() as tx:
-        [release] = releases.list_public_releases(tx, limit=9)
+        release = releases.find_public_release(tx, made["slug"])
+    assert release
     event = Event(id=new_id(), type=EventType.RELEASE_PUBLISHED, created_at=clock(), release_id=release.id, revision=1)
     [pushed] = json.loads(deliveries.release_body(event, release, ["en"], services.profile))["data"]["release"]["media"]
     assert (pushed["url"], pushed["alt"], pushed["credit"]) == (picture["url"], {"en": "Red"}, {})

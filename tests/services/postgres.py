@@ -42,6 +42,17 @@ class Postgres:
         self._made.append(name)
         return self._admin_url.set(drivername=DRIVER, database=name).render_as_string(hide_password=False)
 
+    @contextmanager
+    def closed(self, url: str) -> Iterator[None]:
+        """The database of this URL lets nobody in, and those who were in are thrown out."""
+        name = sa.make_url(url).database
+        self._execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        try:
+            yield
+        finally:
+            self._execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
     def drop_databases(self) -> None:
         for name in self._made:
             self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')

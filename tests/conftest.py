@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from flask.testing import FlaskClient
 
 from service import keys
@@ -50,6 +51,17 @@ class RecordingQueue:
 
     def is_up(self) -> bool:
         return self.up
+
+
+@pytest.fixture(scope="session")
+def workers_app() -> Celery:
+    """The Celery application with its tasks; only its import asks for a broker's name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIGLOT_REDIS_URL", "redis://127.0.0.1:1/0")
+        from workers.app import app
+
+        app.loader.import_default_modules()
+    return app
 
 
 @pytest.fixture(scope="session")

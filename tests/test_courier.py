@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from celery import Celery
 
 from service import subscriptions
 from service.deliveries import CLAIM, WAITS, plan_test
@@ -45,9 +45,8 @@ def receivers() -> Iterator[Receivers]:
 
 
 @pytest.fixture
-def hire(database_url: str, storage: Storage, clock: StoppedClock) -> Iterator[Hire]:
+def hire(workers_app: Celery, database_url: str, storage: Storage, clock: StoppedClock) -> Iterator[Hire]:
     """Starts couriers of any name, each on connections of its own."""
-    os.environ.setdefault("DIGLOT_REDIS_URL", "redis://127.0.0.1:1/0")
     from workers.deliver import Courier
 
     hired: list[tuple[Courier, Storage]] = []

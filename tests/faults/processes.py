@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,11 @@ class Service:
         process = self._processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def run_out_claims(self) -> None:
+        """What twenty seconds do to the claims of a worker that died; with none alive, nobody else holds any."""
+        with self.storage.write() as tx:
+            tx.exec_driver_sql("UPDATE deliveries SET claim_until = next_attempt_at WHERE claim_until IS NOT NULL")
 
     def keep_up(self) -> None:
         """Start again what died by itself, as the supervisor does."""
@@ -149,6 +155,9 @@ def wait_until(
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Of those that no outgoing connection is given, which could take it before the service does."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -91,10 +91,10 @@ class PrivatePostgres(Postgres):
             )
         self._await_ready()
 
-    def stop(self) -> None:
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Break off all sessions and shut down; committed data is kept."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(number)
             self._process.wait(START_SECONDS)
             self._process = None
 
@@ -134,7 +134,8 @@ def start_postgres(*, durable: bool = False) -> Iterator[Postgres]:
         try:
             yield private
         finally:
-            private.stop()
+            # Without a last checkpoint, which would write out what is deleted next.
+            private.stop(signal.SIGQUIT)
 
 
 def _find_binaries(folder: Path) -> Path:

@@ -21,7 +21,10 @@ Transaction = sa.Connection
 
 
 class Storage:
-    """The database. Every statement runs in `read` or `write`; nothing else opens a connection."""
+    """The database. Every statement runs in `read` or `write`; nothing else opens a connection.
+
+    For what another has locked, `busy_seconds` are waited.
+    """
 
     def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
@@ -62,6 +65,7 @@ class Storage:
         config.set_main_option("script_location", "service.storage:migrations")
         with self._transaction({}) as connection:
             if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(727164)"))
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
@@ -72,7 +76,8 @@ class Storage:
 
 def _make_engine(url: str, busy_seconds: float) -> sa.Engine:
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        options = {"options": f"-c lock_timeout={busy_seconds:g}s"}
+        return sa.create_engine(url, connect_args=options, pool_pre_ping=True, pool_size=10, max_overflow=20)
     engine = sa.create_engine(url, connect_args={"timeout": busy_seconds}, pool_size=10, max_overflow=20)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)

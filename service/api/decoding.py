@@ -82,7 +82,7 @@ def read_id(kind: str, text: str) -> uuid.UUID:
 def read_page() -> tuple[int, uuid.UUID | None]:
     """The query's `limit`, and the id that its `cursor` stands before. Raises Invalid."""
     limit, cursor = request.args.get("limit", str(DEFAULT_LIMIT)), request.args.get("cursor")
-    if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit[:4]) <= MOST_LIMIT:
+    if not limit.isascii() or not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= MOST_LIMIT:
         raise Invalid([Fault(pointer="/limit", code="bad_limit", params={"limit": MOST_LIMIT})])
     try:
         return int(limit), uuid.UUID(cursor) if cursor else None

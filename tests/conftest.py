@@ -18,6 +18,7 @@ from service.config import Profile, Settings, load_profile, read_settings
 from service.edge import Services
 from service.model import Role
 from service.storage import Storage
+from tests.contract import ContractClient
 from tests.services.postgres import Postgres, start_postgres
 
 ROOT = Path(__file__).parent.parent
@@ -118,7 +119,9 @@ def services(
 
 @pytest.fixture
 def client(services: Services) -> FlaskClient:
-    return create_app(services).test_client()
+    app = create_app(services)
+    app.test_client_class = ContractClient
+    return app.test_client()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import langcodes
@@ -57,13 +57,13 @@ def home() -> Response:
 
 @blueprint.get("/<url_name>/")
 def list_page(url_name: str) -> Response:
-    language = _language(url_name)
+    language, before = _language(url_name), _before()
     with services().storage.read() as tx:
-        found = releases.list_public_releases(tx, limit=PAGE_ENTRIES + 1, before=_before())
+        found = releases.list_public_releases(tx, limit=PAGE_ENTRIES + 1, before=before)
     shown = found[:PAGE_ENTRIES]
     items = [(release, edition) for release in shown if (edition := release.edition(language.tag))]
-    older = f"?before={iso(shown[-1].published_at)}" if len(found) > PAGE_ENTRIES else None
-    return _page(pages.render_list, language, items, older)
+    older = _older(shown[-1].published_at) if len(found) > PAGE_ENTRIES else None
+    return _page(pages.render_list, language, items, older, _older(before) if before else "")
 
 
 @blueprint.get("/<url_name>/releases/<slug>")
@@ -105,9 +105,14 @@ def _language(url_name: str) -> Language:
 def _before() -> datetime | None:
     text = request.args.get("before")
     try:
-        return datetime.fromisoformat(text).astimezone() if text else None
+        instant = datetime.fromisoformat(text) if text else None
+        return instant and (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         abort(404)
+
+
+def _older(instant: datetime | None) -> str:
+    return f"?before={iso(instant)}"
 
 
 def _page(render: Callable[..., str], language: Language, *parts: Any) -> Response:

@@ -19,9 +19,9 @@ run: $(VENV)/.run ## start the service; its data stays in ./data
 test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -m 'not fault'
+	$(BIN)/pytest
 
-faults: $(VENV)/.dev ## kill, flush and hang the real processes (some minutes)
+faults: $(VENV)/.dev ## of the tests those alone that kill, flush and hang the real processes
 	$(BIN)/pytest -m fault
 
 bench: $(VENV)/.dev ## measure against Celery and nginx (ONLY=feeds for one of them; some minutes)

@@ -22,9 +22,14 @@ def load_schema(name: str) -> dict[str, Any]:
 
 @functools.cache
 def find_validator(name: str) -> jsonschema_rs.Draft202012Validator:
-    """A validator that asserts formats, knows `language-tag` and never fetches a reference."""
+    """A validator that asserts formats, knows `language-tag` and follows references to our own files alone."""
+    return make_validator(load_schema(name))
+
+
+def make_validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    """As `find_validator`, for a schema that is in no file."""
     return jsonschema_rs.Draft202012Validator(
-        load_schema(name),
+        schema,
         validate_formats=True,
         ignore_unknown_formats=False,
         formats={"language-tag": is_language_tag},

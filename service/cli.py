@@ -104,3 +104,6 @@ def main() -> None:
         reason = error.params.get("reason") or " ".join([error.code, *map(str, error.params.values())])
         click.echo(f"diglot: {reason}", err=True)
         sys.exit(1)
+    except OSError as error:
+        click.echo(f"diglot: {error}", err=True)
+        sys.exit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import langcodes
 
 from service.errors import ConfigurationError, Fault
+from service.messages import UiLanguage, say, ui_language
 from service.networks import AllowedNetworks
-from service.schema_faults import find_schema_faults
+from service.schema_faults import find_schema_faults, json_pointer
 
 VERSION = "0.1.0"
 DEFAULT_PORT = 8080
@@ -90,7 +91,7 @@ class Settings:
     port: int
     data_dir: Path
     profile_path: Path
-    database_url: str
+    database_url: str = field(repr=False)
     redis_url: str | None = field(repr=False)
     admin_key: str | None = field(repr=False)
     allowed_networks: AllowedNetworks
@@ -119,37 +120,53 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def load_profile(path: Path) -> Profile:
-    """Raises ConfigurationError with one line for each fault of the file."""
+    """Raises ConfigurationError with one line for each fault of the file, in the language of the environment."""
+    speech = operator_language()
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = json.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigurationError(reason=f"{path} is missing: DIGLOT_PROFILE names the newsroom profile") from None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(reason=f"{path} can't be read as JSON: {error}") from None
-    faults = find_schema_faults("newsroom", document) or _find_profile_faults(document)
+        raise ConfigurationError(reason=say(speech, "profile.missing", path=path)) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(reason=say(speech, "profile.unreadable", path=path, error=error)) from None
+    faults = find_schema_faults("newsroom", document) + list(_find_profile_faults(document))
     if faults:
-        lines = "\n".join(f"  {f.pointer or '/'}: {f.code} {dict(f.params) or ''}".rstrip() for f in faults)
-        raise ConfigurationError(reason=f"{path} is no valid newsroom profile:\n{lines}")
+        told = (f"  {f.pointer or '/'}: {say(speech, f'fault.{f.code}', **f.params)}" for f in faults)
+        # What breaks two rules of one place is told once where both have the same sentence.
+        lines = [say(speech, "profile.invalid", path=path), *dict.fromkeys(told)]
+        raise ConfigurationError(reason="\n".join(lines))
     return _profile(document)
 
 
-def _find_profile_faults(document: Mapping[str, Any]) -> list[Fault]:
-    tags = list(document["languages"])
-    faults = [
-        Fault(pointer=f"/name/{tag}", code="missing", params={"name": tag})
-        for tag in tags if tag not in document["name"]
-    ]
+def operator_language(environ: Mapping[str, str] = os.environ) -> UiLanguage:
+    """Whoever starts the service reads the language of its locale (POSIX, section 8.2)."""
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((environ[name] for name in names if environ.get(name)), "en")
+    return ui_language(locale.replace("_", "-"))
+
+
+def _find_profile_faults(document: Any) -> Iterator[Fault]:
+    """What no schema can say, of a document that may break its schema anywhere."""
+    languages = _member(document, "languages")
     seen: set[str] = set()
-    for tag, language in document["languages"].items():
-        if language["url_name"] in seen | RESERVED_URL_NAMES:
-            faults.append(Fault(pointer=f"/languages/{tag}/url_name", code="url_name_taken"))
-        seen.add(language["url_name"])
-    for term, names in document.get("categories", {}).items():
-        faults += [
-            Fault(pointer=f"/categories/{term}/{tag}", code="missing", params={"name": tag})
-            for tag in tags if tag not in names
-        ]
-    return faults
+    for tag in languages:
+        url_name = _member(languages, tag).get("url_name")
+        if isinstance(url_name, str) and url_name in seen | RESERVED_URL_NAMES:
+            yield Fault(pointer=json_pointer("languages", tag, "url_name"), code="url_name_taken")
+        seen.add(str(url_name))
+    categories = _member(document, "categories")
+    named = {("name",): _member(document, "name"), **{
+        ("categories", term): _member(categories, term) for term in categories
+    }}
+    for place, names in named.items():
+        for tag in languages:
+            if names and tag not in names:
+                yield Fault(pointer=json_pointer(*place, tag), code="missing", params={"name": tag})
+
+
+def _member(node: Any, name: str) -> Mapping[str, Any]:
+    """The object that stands there, else an empty one."""
+    value = node.get(name) if isinstance(node, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 # First parts of paths that the service itself answers.
@@ -172,6 +189,6 @@ def _profile(document: Mapping[str, Any]) -> Profile:
 
 def _whole_number(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:
     text = environ.get(name) or str(default)
-    if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= most:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:11]) <= most:
         raise ConfigurationError(reason=f"{name} must be a whole number from 1 to {most}, not {text!r}")
     return int(text)

@@ -63,7 +63,7 @@ def _retry_after(value: str | None, now: datetime) -> timedelta:
         return min(timedelta(seconds=int(value[:9])), LONGEST_RETRY_AFTER)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return timedelta()
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(timedelta(), min(date - now, LONGEST_RETRY_AFTER))

@@ -53,7 +53,7 @@ class AllowedNetworks:
         try:
             return cls(tuple(ip_network(part.strip()) for part in text.split(",") if part.strip()))
         except ValueError as error:
-            raise ConfigurationError(reason=f"these are not networks: {error}") from error
+            raise ConfigurationError(reason=f"DIGLOT_ALLOW_NETWORKS can't be used: {error}") from error
 
     def __contains__(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self.networks)

@@ -22,8 +22,9 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     """The value of ``webhook-signature`` for one attempt; ``timestamp`` is in seconds since the epoch.
 
     Standard Webhooks, "Signature scheme": what is signed is ``id.timestamp.body``, so the timestamp must
-    be that of the attempt and ``body`` the very bytes that are sent.
+    be that of the attempt and ``body`` the very bytes that are sent. Raises ValueError for a secret that
+    is no base64.
     """
-    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     digest = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, "sha256")
     return "v1," + base64.b64encode(digest).decode()

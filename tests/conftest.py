@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from flask.testing import FlaskClient
 
 from service import keys
@@ -17,6 +18,7 @@ from service.config import Profile, Settings, load_profile, read_settings
 from service.edge import Services
 from service.model import Role
 from service.storage import Storage
+from tests.contract import ContractClient
 from tests.services.postgres import Postgres, start_postgres
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +52,17 @@ class RecordingQueue:
 
     def is_up(self) -> bool:
         return self.up
+
+
+@pytest.fixture(scope="session")
+def workers_app() -> Celery:
+    """The Celery application with its tasks; only its import asks for a broker's name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIGLOT_REDIS_URL", "redis://127.0.0.1:1/0")
+        from workers.app import app
+
+        app.loader.import_default_modules()
+    return app
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +119,9 @@ def services(
 
 @pytest.fixture
 def client(services: Services) -> FlaskClient:
-    return create_app(services).test_client()
+    app = create_app(services)
+    app.test_client_class = ContractClient
+    return app.test_client()
 
 
 @pytest.fixture

@@ -151,6 +151,19 @@ def test_a_list_names_the_list_in_every_language(language: Language, edition: Ed
     assert [link.attrib["href"] for link in links(page, "canonical")] == [PROFILE.list_url(language)]
 
 
+@BOTH
+def test_an_older_list_is_a_page_of_its_own_in_every_language(language: Language, edition: Edition) -> None:
+    """Were the newest list its canonical address, search engines would drop what only the older one shows."""
+    query = "?before=2026-09-18T12:05:00.000Z"
+    page = read(render_list(PROFILE, language, [(RELEASE, edition)], "?before=earlier", query))
+    assert alternates(page) == {
+        "zh-Hans": f"https://news.example/zh/{query}",
+        "en": f"https://news.example/en/{query}",
+        "x-default": f"https://news.example/zh/{query}",
+    }
+    assert [link.attrib["href"] for link in links(page, "canonical")] == [PROFILE.list_url(language) + query]
+
+
 def test_a_release_without_an_edition_in_a_language_has_no_alternate_there() -> None:
     profile = dataclasses.replace(PROFILE, languages=(*PROFILE.languages, Language("fr", "fr", "Français")))
     page = read(render_release(profile, EN, RELEASE, EDITIONS[1]))

@@ -82,19 +82,6 @@ ROUTES = {
 }
 
 
-def validator(name: str) -> jsonschema_rs.Draft202012Validator:
-    """Strict about formats, and able to follow references from file to file."""
-    files = [(f"json-schema:///{other}.schema.json", schemas.load_schema(other)) for other in NAMES]
-    return jsonschema_rs.Draft202012Validator(
-        schemas.load_schema(name),
-        validate_formats=True,
-        ignore_unknown_formats=False,
-        formats={"language-tag": schemas.is_language_tag},
-        offline=True,
-        registry=jsonschema_rs.Registry(files),
-    )
-
-
 def find_references(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         yield from (value for key, value in node.items() if key == "$ref")
@@ -121,12 +108,12 @@ def test_each_reference_of_a_schema_leads_somewhere(name: str) -> None:
         file, _, pointer = reference.partition("#")
         target = schemas.load_schema(file.removesuffix(".schema.json") if file else name)
         assert follow(target, pointer) if pointer else target
-    assert validator(name)
+    assert schemas.find_validator(name)
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
 def test_each_valid_example_passes_the_schema_that_it_is_named_after(path: Path) -> None:
-    errors = validator(path.name.split(".")[0]).iter_errors(json.loads(path.read_text("utf-8")))
+    errors = schemas.find_validator(path.name.split(".")[0]).iter_errors(json.loads(path.read_text("utf-8")))
     assert [(error.instance_path, error.message) for error in errors] == []
 
 
@@ -248,4 +235,4 @@ TEST = Event(id=ID, type=EventType.SUBSCRIPTION_TEST, created_at=NOW)
     ("push", json.loads(deliveries.test_body(TEST, SUBSCRIPTION))),
 ])
 def test_what_the_service_shows_is_what_the_contract_says(name: str, document: dict[str, Any]) -> None:
-    assert [(error.instance_path, error.message) for error in validator(name).iter_errors(document)] == []
+    assert [(error.instance_path, error.message) for error in schemas.find_validator(name).iter_errors(document)] == []

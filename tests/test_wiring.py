@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from flask.testing import FlaskClient
 
 from service import queue
@@ -25,32 +26,23 @@ from tests.conftest import ROOT
 TASKS = {queue.PUBLISH, queue.DELIVER, queue.SWEEP}
 
 
-@pytest.fixture(scope="module")
-def workers_app() -> object:
-    os.environ.setdefault("DIGLOT_REDIS_URL", "redis://127.0.0.1:1/0")
-    from workers.app import app
-
-    app.loader.import_default_modules()
-    return app
-
-
-def test_every_sent_name_is_a_task_and_the_other_way_round(workers_app: object) -> None:
+def test_every_sent_name_is_a_task_and_the_other_way_round(workers_app: Celery) -> None:
     """Celery accepts a misspelt name in silence."""
-    registered = {name for name in workers_app.tasks if not name.startswith("celery.")}  # type: ignore[attr-defined]
+    registered = {name for name in workers_app.tasks if not name.startswith("celery.")}
     assert registered == TASKS == set(queue.ROUTES)
 
 
-def test_every_task_takes_what_is_sent(workers_app: object) -> None:
+def test_every_task_takes_what_is_sent(workers_app: Celery) -> None:
     """Messages carry no arguments: the row is the truth."""
     for name in TASKS:
-        task = workers_app.tasks[name]  # type: ignore[attr-defined]
+        task = workers_app.tasks[name]
         assert not inspect.signature(task.run).parameters, name
     sent = re.findall(r"self\._send\(([^)]*)\)", inspect.getsource(Queue))
     assert all("," not in arguments for arguments in sent)
 
 
-def test_beat_sends_only_known_tasks(workers_app: object) -> None:
-    for entry in workers_app.conf.beat_schedule.values():  # type: ignore[attr-defined]
+def test_beat_sends_only_known_tasks(workers_app: Celery) -> None:
+    for entry in workers_app.conf.beat_schedule.values():
         assert entry["task"] in TASKS
 
 

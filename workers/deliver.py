@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -64,23 +65,23 @@ class Courier:
             try:
                 self._turn()
             except DiglotError as error:
+                # The next turn drives what is in flight before it asks again: that is pause enough.
                 log.warning("the courier waits: %s", error)
-                self._stopping.wait(IDLE_SECONDS)
+                self._nudged.set()
             except Exception:
-                # A delivery that breaks us must not keep the others; its claim runs out by itself.
                 log.exception("the courier stumbled")
-                self._stopping.wait(IDLE_SECONDS)
+                self._nudged.set()
+                time.sleep(IDLE_SECONDS)
         self._outbound.close()
 
     def _turn(self) -> None:
-        if self._nudged.is_set() and not self._stopping.is_set():
-            self._start_due()
         self._unrecorded += self._outbound.wait(IDLE_SECONDS)
         if self._unrecorded:
-            self._record(self._unrecorded)
-            self._unrecorded = []
+            self._record_finished()
             # A finished delivery frees its subscription for the next one.
             self._nudged.set()
+        if self._nudged.is_set() and not self._stopping.is_set():
+            self._start_due()
 
     def _start_due(self) -> None:
         free = MOST_IN_FLIGHT - self._outbound.in_flight
@@ -91,7 +92,16 @@ class Courier:
         with self._storage.write() as tx:
             claims = deliveries.claim_due(tx, self._owner, limit=free, now=now, until=now + CLAIM)
         for claim in claims:
+            self._start(claim)
+
+    def _start(self, claim: Claim) -> None:
+        try:
             self._outbound.start(self._request(claim), claim)
+        except Exception:
+            # An attempt like any other: it keeps no other delivery, waits for its next try, and some day ends.
+            log.exception("delivery %s can't be sent", claim.delivery_id)
+            self._unrecorded.append((claim, Response(status=None, error="unsendable", duration_ms=0)))
+            self._outbound.wake()
 
     def _request(self, claim: Claim) -> Request:
         timestamp = int(self._clock().timestamp())
@@ -102,6 +112,26 @@ class Courier:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(claim.secret, claim.message_id, timestamp, claim.body),
         })
+
+    def _record_finished(self) -> None:
+        """All in one transaction; where one of them breaks it, each in its own."""
+        try:
+            self._record(self._unrecorded)
+        except DiglotError:
+            raise
+        except Exception:
+            log.exception("results can't be recorded together")
+            for pair in self._unrecorded:
+                self._record_alone(pair)
+        self._unrecorded = []
+
+    def _record_alone(self, pair: tuple[Claim, Response]) -> None:
+        try:
+            self._record([pair])
+        except DiglotError:
+            raise
+        except Exception:
+            log.exception("delivery %s can't be recorded; its claim runs out by itself", pair[0].delivery_id)
 
     def _record(self, finished: Sequence[tuple[Claim, Response]]) -> None:
         now = self._clock()
@@ -116,9 +146,9 @@ class Courier:
         ]
         with self._storage.write() as tx:
             lost = deliveries.record_outcomes(tx, outcomes)
-            for (claim, _), decision in zip(finished, decisions, strict=True):
-                if decision.ends_subscription:
-                    end_subscription(tx, claim.subscription_id, "gone")
+            for outcome, decision in zip(outcomes, decisions, strict=True):
+                if decision.ends_subscription and outcome not in lost:
+                    end_subscription(tx, outcome.claim.subscription_id, "gone")
         for outcome in lost:
             log.warning("delivery %s: a late result of a lost claim is refused", outcome.claim.delivery_id)
 

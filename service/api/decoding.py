@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from flask import request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.edge import services
 from service.errors import DiglotError, Fault, Invalid, NotFound
@@ -38,10 +39,13 @@ class WrongMediaType(DiglotError):
 
 
 def read_json(media_type: str = "application/json") -> Any:
-    """The request's body as a JSON value. Raises WrongMediaType, WrongEncoding or MalformedJson."""
+    """The request's body as a JSON value. Raises WrongMediaType, WrongEncoding, MalformedJson or HTTP's 413."""
     if request.mimetype not in (media_type, "application/json"):
         raise WrongMediaType(expected=media_type)
     body = request.get_data()
+    if request.content_length is None and len(body) >= services().settings.max_body_bytes:
+        # Werkzeug cuts a chunked body at the limit in silence, so one as long as that may have been longer.
+        raise RequestEntityTooLarge
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -79,7 +83,7 @@ def read_id(kind: str, text: str) -> uuid.UUID:
 def read_page(parse: Callable[[str], Cursor] = uuid.UUID) -> tuple[int, Cursor | None]:  # type: ignore[assignment]
     """The query's `limit`, and the id that its `cursor` stands before. Raises Invalid."""
     limit, cursor = request.args.get("limit", str(DEFAULT_LIMIT)), request.args.get("cursor")
-    if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit[:4]) <= MOST_LIMIT:
+    if not limit.isascii() or not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= MOST_LIMIT:
         raise Invalid([Fault(pointer="/limit", code="bad_limit", params={"limit": MOST_LIMIT})])
     try:
         return int(limit), parse(cursor) if cursor else None

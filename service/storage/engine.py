@@ -10,9 +10,9 @@ from typing import Any
 import alembic.command
 import alembic.config
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
-from service.errors import StorageUnavailable
+from service.errors import ConfigurationError, StorageUnavailable
 
 BUSY_SECONDS = 5.0
 
@@ -21,7 +21,11 @@ Transaction = sa.Connection
 
 
 class Storage:
-    """The database. Every statement runs in `read` or `write`; nothing else opens a connection."""
+    """The database. Every statement runs in `read` or `write`; nothing else opens a connection.
+
+    For what another has locked, `busy_seconds` are waited. Raises ConfigurationError for a URL that names
+    no database.
+    """
 
     def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
@@ -62,6 +66,7 @@ class Storage:
         config.set_main_option("script_location", "service.storage:migrations")
         with self._transaction({}) as connection:
             if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(727164)"))
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
@@ -71,8 +76,17 @@ class Storage:
 
 
 def _make_engine(url: str, busy_seconds: float) -> sa.Engine:
+    try:
+        return _open_engine(url, busy_seconds)
+    except (ArgumentError, ImportError) as error:
+        form = "Write it as postgresql+psycopg://USER:PASSWORD@HOST/NAME or sqlite:////FOLDER/FILE."
+        raise ConfigurationError(reason=f"DIGLOT_DATABASE_URL can't be used: {error}. {form}") from None
+
+
+def _open_engine(url: str, busy_seconds: float) -> sa.Engine:
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        options = {"options": f"-c lock_timeout={busy_seconds:g}s"}
+        return sa.create_engine(url, connect_args=options, pool_pre_ping=True, pool_size=10, max_overflow=20)
     engine = sa.create_engine(url, connect_args={"timeout": busy_seconds}, pool_size=10, max_overflow=20)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)

@@ -44,10 +44,14 @@ class FeedLink:
 
 
 def render_list(
-    profile: Profile, language: Language, items: Sequence[tuple[Release, Edition]], older_url: str | None
+    profile: Profile, language: Language, items: Sequence[tuple[Release, Edition]], older_url: str | None,
+    query: str = "",
 ) -> str:
-    """One page of public releases, newest first; `older_url` leads to the next one."""
-    places = [Place(other, profile.list_url(other)) for other in profile.languages]
+    """One page of public releases, newest first; `older_url` leads to the next one.
+
+    `query` is the page's own, which shows the same releases in every language.
+    """
+    places = [Place(other, profile.list_url(other) + query) for other in profile.languages]
     return _render("list.html", profile, language, places, items=items, older_url=older_url)
 
 

@@ -68,14 +68,14 @@ def home() -> Response:
 
 @blueprint.get("/<url_name>/")
 def list_page(url_name: str) -> Response:
-    language = _language(url_name)
+    language, before = _language(url_name), _before()
     with services().storage.read() as tx:
-        ids = listings.page_ids(tx, language.tag, limit=PAGE_ENTRIES + 1, before=_before())
+        ids = listings.page_ids(tx, language.tag, limit=PAGE_ENTRIES + 1, before=before)
         found = {release.id: release for release in releases.list_public(tx, ids)}
     shown = [found[release_id] for release_id in ids[:PAGE_ENTRIES]]
     items = [(release, edition) for release in shown if (edition := release.edition(language.tag))]
     older = f"?before={shown[-1].position}" if len(ids) > PAGE_ENTRIES else None
-    return _page(pages.render_list, language, items, older)
+    return _page(pages.render_list, language, items, older, f"?before={before}" if before else "")
 
 
 @blueprint.get("/<url_name>/releases/<slug>")

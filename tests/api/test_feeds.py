@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from typing import Any
 
 import feedparser
@@ -139,8 +140,6 @@ def test_older_pages_are_reached_from_the_list(
     client: FlaskClient, staff: dict[str, str], release_document: dict[str, Any], services: Services,
     clock: StoppedClock,
 ) -> None:
-    import re
-
     slugs = {client.post("/v1/releases", json=release_document, headers=staff).json["slug"] for _ in range(30)}
     publish_due(services.storage, services.profile, clock)
     seen: set[str] = set()
@@ -151,6 +150,34 @@ def test_older_pages_are_reached_from_the_list(
         older = re.search(r'href="([^"]*\?before=[^"]+)"', page)
         path = f"/en/{older[1]}" if older else None
     assert seen == slugs
+
+
+def test_an_older_page_and_its_alternates_show_the_same_releases(
+    client: FlaskClient, staff: dict[str, str], release_document: dict[str, Any], services: Services,
+    clock: StoppedClock,
+) -> None:
+    for _ in range(30):
+        client.post("/v1/releases", json=release_document, headers=staff)
+    publish_due(services.storage, services.profile, clock)
+    older = re.search(r'href="([^"]*\?before=[^"]+)"', client.get("/zh/").text)
+    assert older
+    page = client.get(f"/zh/{older[1]}").text
+    addresses = dict(re.findall(r'<link rel="alternate" hreflang="([^"]+)" href="([^"]+)"', page))
+    assert addresses.keys() == {"zh-Hans", "en", "x-default"}
+    assert f'<link rel="canonical" href="{addresses["zh-Hans"]}">' in page
+    shown = [
+        re.findall(r"/releases/([a-z0-9-]+)", client.get(address.removeprefix(services.profile.base_url)).text)
+        for address in addresses.values()
+    ]
+    assert len(shown[0]) == 5
+    assert shown[0] == shown[1] == shown[2]
+
+
+@pytest.mark.parametrize("text", [
+    "yesterday", "-1", "1.5", "%00", "9" * 20, "２",
+])
+def test_an_instant_that_is_none_leads_nowhere(client: FlaskClient, text: str) -> None:
+    assert client.get(f"/zh/?before={text}").status_code == 404
 
 
 @pytest.mark.parametrize(("accepted", "where"), [

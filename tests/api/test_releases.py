@@ -210,7 +210,7 @@ def test_the_list_is_narrowed(client: FlaskClient, staff: Headers, release_docum
 
 
 @pytest.mark.parametrize(("query", "pointer"), [
-    ("limit=0", "/limit"), (f"limit={MOST_LIMIT + 1}", "/limit"), ("limit=x", "/limit"),
+    ("limit=0", "/limit"), (f"limit={MOST_LIMIT + 1}", "/limit"), ("limit=x", "/limit"), ("limit=00010000", "/limit"),
     ("cursor=nonsense", "/cursor"), ("state=lost", "/state"),
 ])
 def test_a_wrong_query_is_refused(client: FlaskClient, staff: Headers, query: str, pointer: str) -> None:

@@ -59,6 +59,8 @@ def test_after_the_last_wait_a_delivery_is_given_up() -> None:
     ("Tue, 24 Nov 2026 07:00:00 GMT", WAITS[0]),            # the past
     ("99999999999999999999", LONGEST_RETRY_AFTER),
     ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
+    ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", WAITS[0]),
+    ("Tue, 24 Nov 2026 08:10:00 -99999999999999999999", WAITS[0]),
     ("-5", WAITS[0]), ("soon", WAITS[0]), ("", WAITS[0]), ("١٢٠", WAITS[0]),
     ("Tue, 24 Nov 2026 08:10:00", timedelta(minutes=10)),
 ])

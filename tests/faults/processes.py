@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import random
+import resource
 import signal
 import socket
 import subprocess
@@ -11,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +52,22 @@ class Service:
         self.storage = Storage(database_url)
         self.storage.migrate()
         publish_due(self.storage, load_profile(self.settings.profile_path), utc_now)
-        self._key = keys.make_key(self.storage, "test", Role.ADMIN, utc_now())[1]
+        key = keys.make_key(self.storage, "test", Role.ADMIN, utc_now())[1]
+        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         programs = (program for stage in service_stages(self.settings) for program in stage)
         self._programs: dict[str, Program] = {program.name: program for program in programs}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, largest_file: int | None = None) -> None:
+        """No file that they write can grow beyond ``largest_file`` bytes, as on a disk that is full."""
         for name in names:
             with (self._folder / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
                     self._programs[name].command, env=self._environ, stdout=log, stderr=log,
                     cwd=ROOT, start_new_session=True,
+                    preexec_fn=None if largest_file is None else functools.partial(
+                        resource.setrlimit, resource.RLIMIT_FSIZE, (largest_file, largest_file)
+                    ),
                 )
 
     def start_all(self) -> None:
@@ -71,6 +79,11 @@ class Service:
         process = self._processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def run_out_claims(self) -> None:
+        """What twenty seconds do to the claims of a worker that died; with none alive, nobody else holds any."""
+        with self.storage.write() as tx:
+            tx.exec_driver_sql("UPDATE deliveries SET claim_until = next_attempt_at WHERE claim_until IS NOT NULL")
 
     def keep_up(self) -> None:
         """Start again what died by itself, as the supervisor does."""
@@ -101,8 +114,7 @@ class Service:
     def try_call(self, path: str, document: Any = None, method: str | None = None) -> tuple[int, bytes]:
         """The status, 0 where nobody answers, and the body."""
         data = None if document is None else json.dumps(document).encode()
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        return self._fetch(urllib.request.Request(self.base_url + path, data, headers, method=method))
+        return self._fetch(urllib.request.Request(self.base_url + path, data, self.headers, method=method))
 
     def subscribe(self, callback: str) -> Any:
         return self.call("/v1/subscriptions", {
@@ -149,6 +161,9 @@ def wait_until(
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Of those that no outgoing connection is given, which could take it before the service does."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

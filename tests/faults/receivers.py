@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Received:
-    """What the receivers got: receiver's number to the (message id, release id) of each push, in order."""
+    """What came: receiver's number to the (message id, id of its release or subscription) of each push, in order."""
 
     hanging: set[int] = field(default_factory=set)
     on_push: Callable[[int], None] = lambda _count: None
@@ -64,7 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         status = received.answer(number)
         if 200 <= status < 300:
-            received.note(number, self.headers["webhook-id"], body["data"]["release"]["id"])
+            [subject] = body["data"].values()
+            received.note(number, self.headers["webhook-id"], subject["id"])
         self.send_response(status)
         self.send_header("content-length", "0")
         self.end_headers()

@@ -42,6 +42,17 @@ class Postgres:
         self._made.append(name)
         return self._admin_url.set(drivername=DRIVER, database=name).render_as_string(hide_password=False)
 
+    @contextmanager
+    def closed(self, url: str) -> Iterator[None]:
+        """The database of this URL lets nobody in, and those who were in are thrown out."""
+        name = sa.make_url(url).database
+        self._execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        try:
+            yield
+        finally:
+            self._execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
     def drop_databases(self) -> None:
         for name in self._made:
             self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -80,10 +91,10 @@ class PrivatePostgres(Postgres):
             )
         self._await_ready()
 
-    def stop(self) -> None:
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Break off all sessions and shut down; committed data is kept."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(number)
             self._process.wait(START_SECONDS)
             self._process = None
 
@@ -123,7 +134,8 @@ def start_postgres(*, durable: bool = False) -> Iterator[Postgres]:
         try:
             yield private
         finally:
-            private.stop()
+            # Without a last checkpoint, which would write out what is deleted next.
+            private.stop(signal.SIGQUIT)
 
 
 def _find_binaries(folder: Path) -> Path:

@@ -1,0 +1,304 @@
+"""The courier by itself: what it claims it sends in order, records once, and nothing stops it for good."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from celery import Celery
+
+from service import subscriptions
+from service.deliveries import CLAIM, WAITS, plan_test
+from service.model import Delivery, DeliveryState, Subscription, SubscriptionState
+from service.networks import AllowedNetworks
+from service.storage import Storage, deliveries
+from service.storage import subscriptions as stored
+from service.storage.deliveries import message_id
+from service.storage.tables import attempts
+from service.storage.tables import subscriptions as subscriptions_table
+from tests.conftest import StoppedClock
+from tests.faults.processes import wait_until
+from tests.faults.receivers import Received, run_receivers
+from tests.services.postgres import Postgres
+from workers.outbound import Outbound
+
+if TYPE_CHECKING:
+    from workers.deliver import Courier
+
+# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+Receivers = tuple[str, Received]
+Hire = Callable[..., "Courier"]
+
+
+@pytest.fixture
+def receivers() -> Iterator[Receivers]:
+    with run_receivers() as running:
+        yield running
+
+
+@pytest.fixture
+def hire(workers_app: Celery, database_url: str, storage: Storage, clock: StoppedClock) -> Iterator[Hire]:
+    """Starts couriers of any name, each on connections of its own."""
+    from workers.deliver import Courier
+
+    hired: list[tuple[Courier, Storage]] = []
+
+    def hire(owner: str = "first") -> Courier:
+        own = Storage(database_url, busy_seconds=0.1)
+        courier = Courier(own, Outbound(AllowedNetworks.parse("127.0.0.0/8")), owner, clock)
+        courier.start()
+        hired.append((courier, own))
+        return courier
+
+    yield hire
+    for courier, own in hired:
+        courier.stop()
+        own.close()
+
+
+@pytest.fixture
+def away(request: pytest.FixtureRequest, storage: Storage) -> Callable[[], AbstractContextManager[None]]:
+    """Takes the database away from everybody: SQLite locked by another, PostgreSQL refusing connections."""
+
+    @contextmanager
+    def lock() -> Iterator[None]:
+        with storage.write():
+            yield
+
+    @contextmanager
+    def refuse() -> Iterator[None]:
+        server: Postgres = request.getfixturevalue("postgres")
+        with server.closed(storage.url):
+            yield
+
+    return lock if storage.engine.dialect.name == "sqlite" else refuse
+
+
+def subscribe(storage: Storage, clock: StoppedClock, callback: str) -> Subscription:
+    order = {"partner": "P", "channel": "webhook", "callback": callback, "languages": ["en"]}
+    return subscriptions.subscribe(storage, order, clock())
+
+
+def owe(storage: Storage, clock: StoppedClock, subscription: Subscription, count: int = 1) -> list[uuid.UUID]:
+    owed = []
+    for _ in range(count):
+        clock.advance(milliseconds=1)
+        owed.append(plan_test(storage, subscription, clock()).id)
+    return owed
+
+
+def find(storage: Storage, delivery_id: uuid.UUID) -> Delivery:
+    with storage.read() as tx:
+        delivery = deliveries.find_delivery(tx, delivery_id)
+    assert delivery
+    return delivery
+
+
+def await_state(storage: Storage, state: DeliveryState, *owed: uuid.UUID) -> None:
+    wait_until(lambda: all(find(storage, each).state is state for each in owed), f"all are {state}", seconds=30)
+
+
+def spoil(storage: Storage, subscription: Subscription, **values: Any) -> None:
+    """As a careless hand in the database would, past every check."""
+    with storage.write() as tx:
+        tx.execute(subscriptions_table.update().where(subscriptions_table.c.id == subscription.id).values(**values))
+
+
+def test_a_subscription_is_served_in_order_and_waits_for_no_other(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers
+) -> None:
+    base_url, received = receivers
+    slow, quick = (subscribe(storage, clock, f"{base_url}/{number}") for number in range(2))
+    owed = [owe(storage, clock, slow, 4), owe(storage, clock, quick, 4)]
+    gate, waiting, most_waiting = threading.Event(), [0], [0]
+
+    def answer(number: int) -> int:
+        if number == 0:
+            waiting[0] += 1
+            most_waiting[0] = max(waiting)
+            gate.wait(10)
+            waiting[0] -= 1
+        return 204
+
+    received.answer = answer
+    hire().nudge()
+    await_state(storage, DeliveryState.DELIVERED, *owed[1])
+    assert received.pushes[0] == []
+    gate.set()
+    await_state(storage, DeliveryState.DELIVERED, *owed[0])
+    for number in range(2):
+        assert [message for message, _ in received.pushes[number]] == [message_id(each) for each in owed[number]]
+    assert most_waiting == [1], "a partner got the next before it had answered for the last"
+
+
+@pytest.mark.parametrize(("status", "state", "subscription_state"), [
+    (204, DeliveryState.DELIVERED, SubscriptionState.ACTIVE),
+    (404, DeliveryState.ABANDONED, SubscriptionState.ACTIVE),
+    (410, DeliveryState.ABANDONED, SubscriptionState.ENDED),
+])
+def test_an_answer_is_recorded_with_what_follows_from_it(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers,
+    status: int, state: DeliveryState, subscription_state: SubscriptionState,
+) -> None:
+    base_url, received = receivers
+    received.answer = lambda _number: status
+    subscription = subscribe(storage, clock, f"{base_url}/0")
+    [owed] = owe(storage, clock, subscription)
+    hire().nudge()
+    await_state(storage, state, owed)
+    assert [(a.number, a.status, a.error) for a in find(storage, owed).attempts] == [(1, status, None)]
+    with storage.read() as tx:
+        after = stored.find_subscription(tx, subscription.id)
+    assert after and after.state is subscription_state
+
+
+@pytest.mark.parametrize("late_first", [True, False])
+def test_a_late_result_of_a_lost_claim_is_refused(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, late_first: bool
+) -> None:
+    """Whether it comes before the result of the claim that holds or after it: its 410 ends nothing."""
+    base_url, received = receivers
+    asked, gates = threading.Semaphore(0), [threading.Event(), threading.Event()]
+    answers = iter([(gates[0], 410), (gates[1], 204)])
+
+    def answer(_number: int) -> int:
+        gate, status = next(answers)
+        asked.release()
+        gate.wait(10)
+        return status
+
+    received.answer = answer
+    subscription = subscribe(storage, clock, f"{base_url}/0")
+    [owed] = owe(storage, clock, subscription)
+    couriers = [hire("late"), hire("second")]
+    for courier in couriers:
+        courier.nudge()
+        assert asked.acquire(timeout=10)
+        clock.now += CLAIM
+    for number in (0, 1) if late_first else (1, 0):
+        gates[number].set()
+        couriers[number].stop()
+    after = find(storage, owed)
+    assert after.state is DeliveryState.DELIVERED
+    assert [(attempt.number, attempt.status) for attempt in after.attempts] == [(2, 204)]
+    with storage.read() as tx:
+        still = stored.find_subscription(tx, subscription.id)
+    assert still and still.state is SubscriptionState.ACTIVE
+
+
+def test_stop_finishes_what_is_in_flight_and_begins_nothing(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers
+) -> None:
+    base_url, received = receivers
+    asked, gate = threading.Event(), threading.Event()
+
+    def answer(_number: int) -> int:
+        asked.set()
+        gate.wait(10)
+        return 204
+
+    received.answer = answer
+    flying, waiting = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"), 2)
+    courier = hire()
+    courier.nudge()
+    assert asked.wait(10)
+    stopping = threading.Thread(target=courier.stop)
+    stopping.start()
+    assert courier._stopping.wait(10)
+    gate.set()
+    stopping.join()
+    assert find(storage, flying).state is DeliveryState.DELIVERED
+    assert find(storage, waiting).state is DeliveryState.DUE
+    assert len(received.pushes[0]) == 1
+
+
+def test_a_result_outlives_a_database_that_is_away_for_a_moment(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers,
+    away: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture,
+) -> None:
+    base_url, received = receivers
+    asked, gate = threading.Event(), threading.Event()
+
+    def answer(_number: int) -> int:
+        asked.set()
+        gate.wait(10)
+        return 204
+
+    received.answer = answer
+    owed = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
+    hire().nudge()
+    assert asked.wait(10)
+    with caplog.at_level(logging.WARNING), away():
+        gate.set()
+        wait_until(lambda: "the courier waits" in caplog.text, "the record fails", seconds=30)
+    await_state(storage, DeliveryState.DELIVERED, *owed)
+    assert len(received.pushes[0]) == 1, "the partner got a repeat"
+
+
+def test_what_was_nudged_while_the_database_was_away_is_sent_when_it_is_back(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers,
+    away: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture,
+) -> None:
+    base_url, _ = receivers
+    owed = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
+    courier = hire()
+    with caplog.at_level(logging.WARNING), away():
+        courier.nudge()
+        wait_until(lambda: "the courier waits" in caplog.text, "the claim fails", seconds=30)
+    await_state(storage, DeliveryState.DELIVERED, *owed)
+
+
+@pytest.mark.parametrize(("spoilt", "error"), [
+    ({"secret": "whsec_no base64"}, "unsendable"),
+    ({"callback": "gopher://127.0.0.1/"}, "bad_url"),
+    ({"callback": "http://[::"}, "bad_url"),
+    ({"callback": "http://10.0.0.1/"}, "address_refused"),
+])
+def test_a_delivery_that_can_not_be_sent_keeps_no_other_and_ends_some_day(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, spoilt: dict[str, str], error: str
+) -> None:
+    base_url, received = receivers
+    partners = [subscribe(storage, clock, f"{base_url}/{number}") for number in range(4)]
+    poisonous, *healthy = (owe(storage, clock, partner)[0] for partner in partners)
+    spoil(storage, partners[0], **spoilt)
+    courier = hire()
+    courier.nudge()
+    await_state(storage, DeliveryState.DELIVERED, *healthy)
+    for number in range(1, len(WAITS) + 2):
+        wait_until(lambda: len(find(storage, poisonous).attempts) == number, "it is tried", seconds=30)  # noqa: B023
+        after = find(storage, poisonous)
+        if after.next_attempt_at:
+            clock.now = after.next_attempt_at
+            courier.nudge()
+    assert after.state is DeliveryState.ABANDONED
+    assert {attempt.error for attempt in after.attempts} == {error}
+    assert received.pushes[0] == []
+
+
+def test_a_result_that_breaks_the_record_keeps_no_other(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers
+) -> None:
+    """Two results come in one batch, and the row of one is there already; then a third comes."""
+    base_url, _ = receivers
+    partners = [subscribe(storage, clock, f"{base_url}/{number}") for number in range(3)]
+    for partner in partners[:2]:
+        spoil(storage, partner, secret="whsec_no base64")
+    [broken], [together] = (owe(storage, clock, partner) for partner in partners[:2])
+    with storage.write() as tx:
+        row = sa.insert(attempts).values(delivery_id=broken, number=1, started_at=clock(), duration_ms=0)
+        tx.execute(row)
+    courier = hire()
+    courier.nudge()
+    wait_until(lambda: find(storage, together).attempts, "the other of the batch is recorded", seconds=30)
+    later = owe(storage, clock, partners[2])
+    courier.nudge()
+    await_state(storage, DeliveryState.DELIVERED, *later)
+    assert find(storage, broken).state is DeliveryState.DUE

@@ -72,11 +72,13 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/diglot.sqlite3"
+        yield f"sqlite:///{tmp_path}/diglot.sqlite3"
+        return
     server: Postgres = request.getfixturevalue("postgres")
-    return server.create_database()
+    with server.lend_database() as url:
+        yield url
 
 
 @pytest.fixture

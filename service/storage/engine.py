@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,12 +86,19 @@ def _make_engine(url: str, busy_seconds: float) -> sa.Engine:
 
 def _open_engine(url: str, busy_seconds: float) -> sa.Engine:
     if not url.startswith("sqlite"):
-        options = {"options": f"-c lock_timeout={busy_seconds:g}s"}
-        return sa.create_engine(url, connect_args=options, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        sa.event.listen(engine, "connect", functools.partial(_prepare_postgres, busy_seconds))
+        return engine
     engine = sa.create_engine(url, connect_args={"timeout": busy_seconds}, pool_size=10, max_overflow=20)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgres(busy_seconds: float, connection: Any, _record: object) -> None:
+    # By itself, PostgreSQL waits for a lock for ever.
+    connection.execute(f"SET lock_timeout = '{busy_seconds:g}s'")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

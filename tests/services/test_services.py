@@ -40,6 +40,24 @@ def test_each_postgres_database_is_its_own() -> None:
             engine.dispose()
 
 
+def test_a_lent_database_comes_back_empty_whoever_still_holds_it() -> None:
+    with start_postgres() as server:
+        with server.lend_database() as url:
+            engine = sa.create_engine(url)
+            forgotten = engine.connect()
+            forgotten.execute(sa.text("CREATE TABLE mine (id int)"))
+            forgotten.commit()
+            forgotten.execute(sa.text("LOCK TABLE mine"))
+        with server.lend_database() as again:
+            assert again == url
+            fresh = sa.create_engine(again)
+            assert sa.inspect(fresh).get_table_names() == []
+            fresh.dispose()
+        forgotten.invalidate()
+        forgotten.close()
+        engine.dispose()
+
+
 def test_valkey_keeps_what_it_acknowledged_over_a_kill() -> None:
     with start_valkey() as server:
         with server.connect() as client:

@@ -13,7 +13,7 @@ import langcodes
 
 from service.errors import ConfigurationError, Fault
 from service.networks import AllowedNetworks
-from service.schema_faults import find_schema_faults
+from service.schema_faults import find_schema_faults, json_pointer
 
 VERSION = "0.1.0"
 DEFAULT_PORT = 8080
@@ -37,7 +37,7 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The newsroom, as its JSON file says. Texts are by language tag."""
+    """The newsroom, as its JSON file says. Texts are by language tag, feeds by language and category as in URLs."""
 
     id: str
     base_url: str
@@ -48,6 +48,8 @@ class Profile:
     contact_email: str | None
     icon: str | None
     feed_entries: int
+    retired_feeds: tuple[str, ...] = ()
+    renamed_feeds: Mapping[str, str] = field(default_factory=dict)
 
     def find_language(self, tag: str) -> Language | None:
         return next((language for language in self.languages if language.tag == tag), None)
@@ -132,11 +134,28 @@ def _find_profile_faults(document: Mapping[str, Any]) -> list[Fault]:
             Fault(pointer=f"/categories/{term}/{tag}", code="missing", params={"name": tag})
             for tag in tags if tag not in names
         ]
-    return faults
+    return faults + _find_feed_faults(document)
+
+
+def _find_feed_faults(document: Mapping[str, Any]) -> list[Fault]:
+    """A feed that there is can be neither retired nor renamed, and a new name must be that of one."""
+    names = [language["url_name"] for language in document["languages"].values()]
+    live = {*names, *(f"{name}/{term}" for name in names for term in document.get("categories", {}))}
+    feeds = document.get("feeds", {})
+    renamed = feeds.get("renamed", {})
+    retired = [(name, json_pointer("feeds", "retired", at)) for at, name in enumerate(feeds.get("retired", ()))]
+    former = [*retired, *((name, json_pointer("feeds", "renamed", name)) for name in renamed)]
+    return [
+        *(Fault(pointer=at, code="feed_is_live") for name, at in former if name in live),
+        *(Fault(pointer=at, code="retired_and_renamed") for name, at in retired if name in renamed),
+        *(Fault(pointer=at, code="no_such_feed") for name, at in former[len(retired):] if renamed[name] not in live),
+    ]
 
 
 # First parts of paths that the service itself answers.
-RESERVED_URL_NAMES = frozenset({"v1", "feeds", "docs", "static", "problems", "healthz", "readyz", "hub", "media"})
+RESERVED_URL_NAMES = frozenset({
+    "v1", "feeds", "docs", "static", "problems", "healthz", "readyz", "hub", "media", "sitemaps",
+})
 
 
 def _profile(document: Mapping[str, Any]) -> Profile:
@@ -150,6 +169,8 @@ def _profile(document: Mapping[str, Any]) -> Profile:
         contact_email=document.get("contact", {}).get("email"),
         icon=document.get("icon"),
         feed_entries=document.get("feed_entries", DEFAULT_FEED_ENTRIES),
+        retired_feeds=tuple(document.get("feeds", {}).get("retired", ())),
+        renamed_feeds=document.get("feeds", {}).get("renamed", {}),
     )
 
 

@@ -46,6 +46,8 @@ INVALID = sorted(path for path in (FOLDER / "examples/invalid").glob("*.json") i
 ROUTES = {
     "/": {"get"},
     "/docs/": {"get"},
+    "/feeds.opml": {"get"},
+    "/feeds/{language}.opml": {"get"},
     "/feeds/{language}.{format}": {"get"},
     "/feeds/{language}/archive/{number}.{format}": {"get"},
     "/feeds/{language}/{category}.{format}": {"get"},

@@ -38,7 +38,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (Invalid, 422),
     (StorageUnavailable, 503),
 )
-_HTTP_CODES = {404: "no_route", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {404: "no_route", 405: "method_not_allowed", 410: "feed_retired", 413: "too_large"}
 
 
 def install_problems(app: Flask) -> None:

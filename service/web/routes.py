@@ -11,6 +11,7 @@ from flask import Blueprint, Response, abort, request
 
 from service.archives import find_archive
 from service.config import Language
+from service.directory import find_new_path, is_retired
 from service.edge import services, speech
 from service.messages import has_message, say
 from service.model import Document, Release
@@ -24,10 +25,13 @@ PAGE_ENTRIES = 25
 MAX_AGE_SECONDS = 60
 
 
+@blueprint.get("/feeds.opml")
 @blueprint.get("/feeds/<name>")
 @blueprint.get("/feeds/<url_name>/<name>")
-def feed(name: str, url_name: str = "") -> Response:
+def feed(name: str = "", url_name: str = "") -> Response:
     """A document as it was rendered at the last swap."""
+    if former := _former_feed():
+        return former
     with services().storage.read() as tx:
         document = feeds.find_document(tx, request.path)
     return _serve(document) if document else abort(404)
@@ -35,8 +39,20 @@ def feed(name: str, url_name: str = "") -> Response:
 
 @blueprint.get("/feeds/<url_name>/archive/<int:number>.<format>")
 def archive(url_name: str, number: int, format: str) -> Response:
+    if former := _former_feed():
+        return former
     document = find_archive(services().storage, services().profile, _language(url_name), number, format)
     return _serve(document) if document else abort(404)
+
+
+def _former_feed() -> Response | None:
+    """What a reader that still asks for a feed of former times is to do (RFC 9110 sections 15.4.2 and 15.5.11)."""
+    profile = services().profile
+    if is_retired(profile, request.path):
+        abort(410)
+    path = find_new_path(profile, request.path)
+    location = urlsplit(f"{profile.base_url}{path}").path
+    return _cacheable(Response(status=301, headers={"Location": location})) if path else None
 
 
 def _serve(document: Document) -> Response:

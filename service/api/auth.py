@@ -19,6 +19,7 @@ PUBLIC = frozenset({
     "static", "docs.describe", "swagger_ui.show",
     "health.healthz", "health.readyz",
     "web.home", "web.list_page", "web.release_page", "web.problem_page", "web.feed", "web.archive",
+    "web.sitemap_index", "web.sitemap", "web.robots",
 })
 
 

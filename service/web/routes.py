@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import langcodes
 from flask import Blueprint, Response, abort, request
 
+from service import sitemaps
 from service.archives import find_archive
 from service.config import Language
 from service.directory import find_new_path, is_retired
@@ -41,8 +42,28 @@ def feed(name: str = "", url_name: str = "") -> Response:
 def archive(url_name: str, number: int, format: str) -> Response:
     if former := _former_feed():
         return former
-    document = find_archive(services().storage, services().profile, _language(url_name), number, format)
-    return _serve(document) if document else abort(404)
+    language = _language(url_name)
+    with services().drawing_room.draw(request.path):
+        return _serve(find_archive(services().storage, services().profile, language, number, format) or abort(404))
+
+
+@blueprint.get("/sitemap.xml")
+def sitemap_index() -> Response:
+    with services().drawing_room.draw(request.path):
+        return _serve(sitemaps.find_index(services().storage, services().profile) or abort(404))
+
+
+@blueprint.get("/sitemaps/<int:number>.xml")
+def sitemap(number: int) -> Response:
+    with services().drawing_room.draw(request.path):
+        return _serve(sitemaps.find_sitemap(services().storage, services().profile, number) or abort(404))
+
+
+@blueprint.get("/robots.txt")
+def robots() -> Response:
+    """Where search engines begin (RFC 9309; `Sitemap` is of the sitemaps protocol)."""
+    text = f"User-agent: *\nDisallow: /v1/\nSitemap: {services().profile.base_url}{sitemaps.INDEX_PATH}\n"
+    return _cacheable(Response(text, mimetype="text/plain"))
 
 
 def _former_feed() -> Response | None:

@@ -71,3 +71,44 @@ def test_documents_of_a_category_that_is_no_more_are_gone_after_the_next_swap(
     publish_due(services.storage, profile, clock)
     assert drawn.get(f"/feeds/en/{term}.rss").status_code == 404
     assert f"/{term}." not in drawn.get("/feeds.opml").text
+
+
+@pytest.mark.parametrize("path", ["/sitemap.xml", "/sitemaps/1.xml"])
+def test_a_sitemap_is_cached_and_answered_304_like_a_feed(drawn: FlaskClient, path: str) -> None:
+    answer = drawn.get(path)
+    assert (answer.status_code, answer.mimetype) == (200, "application/xml")
+    for known in ({"If-None-Match": answer.headers["ETag"]}, {"If-Modified-Since": answer.headers["Last-Modified"]}):
+        assert drawn.get(path, headers=known).status_code == 304
+
+
+def test_search_engines_are_told_of_the_sitemap(drawn: FlaskClient, services: Services) -> None:
+    address = f"{services.profile.base_url}/sitemap.xml"
+    assert f"\nSitemap: {address}\n" in drawn.get("/robots.txt").text
+    assert drawn.get("/sitemaps/2.xml").status_code == 404
+
+
+def test_before_the_first_swap_there_is_no_sitemap(client: FlaskClient) -> None:
+    assert [client.get(path).status_code for path in ("/sitemap.xml", "/sitemaps/1.xml")] == [404, 404]
+
+
+DRAWN = ["/sitemap.xml", "/sitemaps/1.xml", "/feeds/en/archive/1.atom", "/feeds/zh/archive/1.json"]
+
+
+@pytest.mark.parametrize("path", DRAWN)
+def test_too_many_for_one_drawn_document_are_told_to_wait_and_nobody_else_is(
+    drawn: FlaskClient, services: Services, path: str
+) -> None:
+    with services.drawing_room.draw(path), services.drawing_room.draw(path):
+        refused = drawn.get(path, headers={"Accept-Language": "zh"})
+        assert (refused.status_code, refused.json["code"]) == (503, "overloaded")
+        assert 0 < int(refused.headers["Retry-After"]) < 30
+        assert {drawn.get(other).status_code for other in DRAWN if other != path} <= {200, 404}
+    assert drawn.get(path).status_code in (200, 404)
+
+
+def test_current_feeds_and_lists_are_served_when_no_more_can_be_drawn(drawn: FlaskClient, services: Services) -> None:
+    draw = services.drawing_room.draw
+    with draw("/a"), draw("/b"), draw("/c"), draw("/d"):
+        assert drawn.get("/sitemap.xml").status_code == 503
+        for path in (*LISTS, "/feeds/en.atom", "/feeds/zh.json", "/feeds/en/visits.rss", "/zh/"):
+            assert drawn.get(path).status_code == 200

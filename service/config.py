@@ -68,6 +68,10 @@ class Profile:
     def list_url(self, language: Language) -> str:
         return f"{self.base_url}/{language.url_name}/"
 
+    def feeds_url(self, language: Language) -> str:
+        """The page that explains the feeds and lists them."""
+        return f"{self.base_url}/{language.url_name}/feeds/"
+
     def feed_address(self, language: Language, category: str = "") -> str:
         """The URL of the language's feed, of one category or of all, less the extension of its format."""
         address = f"{self.base_url}/feeds/{language.url_name}"

@@ -141,6 +141,7 @@ def make_feed(profile: Profile, listing: Listing) -> Feed:
         tombstones=tuple(Tombstone(entry_id(id, language.tag), when) for id, when in listing.withdrawn),
         prev_archive=f"{address}/archive/{older}" if older else None,
         current=address if listing.archive else None,
+        style_url=f"{profile.base_url}/static/feed.css",
     )
 
 

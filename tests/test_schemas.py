@@ -78,6 +78,7 @@ ROUTES = {
     "/v1/subscriptions/{id}/deliveries": {"get"},
     "/v1/subscriptions/{id}/test": {"post"},
     "/{language}/": {"get"},
+    "/{language}/feeds/": {"get"},
     "/{language}/releases/{slug}": {"get"},
 }
 

@@ -14,6 +14,7 @@ from service.archives import find_archive
 from service.config import Language
 from service.directory import find_new_path, is_retired
 from service.edge import services, speech
+from service.formats import FORMATS
 from service.messages import has_message, say
 from service.model import Document, Release
 from service.storage import Transaction, feeds, listings, releases
@@ -79,15 +80,28 @@ def _former_feed() -> Response | None:
 def _serve(document: Document) -> Response:
     """In the encoding that the reader takes (RFC 9110 section 8.4)."""
     packed = request.accept_encodings["gzip"] > 0
-    body = document.gzip_body if packed else document.body
-    response = Response(body, content_type=f"{document.media_type}; charset=utf-8")
+    response = Response(document.gzip_body if packed else document.body)
     if packed:
         response.content_encoding = "gzip"
     response.set_etag(document.gzip_etag if packed else document.etag)
     response.last_modified = document.last_modified
     response.vary.add("Accept-Encoding")
     response.headers["Access-Control-Allow-Origin"] = "*"
+    _name_media_type(response, document.media_type)
     return _cacheable(response)
+
+
+def _name_media_type(response: Response, media_type: str) -> None:
+    """The feed's own, and to somebody who opens Atom or RSS in a browser plain XML, for the same bytes.
+
+    Chromium shows either as source and Firefox saves it, unless it is called XML; then both apply the feed's style.
+    No feed reader and no hub sends this header of the Fetch standard.
+    """
+    if media_type in (FORMATS["atom"], FORMATS["rss"]):
+        response.vary.add("Sec-Fetch-Dest")
+        if request.headers.get("Sec-Fetch-Dest") == "document":
+            media_type = "application/xml"
+    response.content_type = f"{media_type}; charset=utf-8"
 
 
 @blueprint.get("/")
@@ -113,6 +127,11 @@ def list_page(url_name: str) -> Response:
     items = [(release, edition) for release in shown if (edition := release.edition(language.tag))]
     older = f"?before={shown[-1].position}" if len(ids) > PAGE_ENTRIES else None
     return _page(pages.render_list, language, items, older)
+
+
+@blueprint.get("/<url_name>/feeds/")
+def feeds_page(url_name: str) -> Response:
+    return _page(pages.render_feeds, _language(url_name))
 
 
 @blueprint.get("/<url_name>/releases/<slug>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from flask.testing import FlaskClient
@@ -112,3 +113,12 @@ def test_current_feeds_and_lists_are_served_when_no_more_can_be_drawn(drawn: Fla
         assert drawn.get("/sitemap.xml").status_code == 503
         for path in (*LISTS, "/feeds/en.atom", "/feeds/zh.json", "/feeds/en/visits.rss", "/zh/"):
             assert drawn.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "words"), [("/zh/feeds/", "阅读器"), ("/en/feeds/", "feed reader")])
+def test_the_page_of_feeds_is_served_and_all_that_it_lists_is_there(drawn: FlaskClient, path: str, words: str) -> None:
+    page = drawn.get(path)
+    assert page.status_code == 200 and words in page.text
+    listed = re.findall(r'href="(/feeds[^"]*)"', page.text)
+    assert len(listed) > 12 and {drawn.get(each).status_code for each in listed} == {200}
+    assert drawn.get("/xx/feeds/").status_code == 404

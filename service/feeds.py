@@ -67,7 +67,7 @@ def render_documents(
 def render_archive(profile: Profile, listing: Listing, format: str, modified: datetime) -> Document:
     """One archive document as it is served; its bytes change only with the releases in it (RFC 5005 section 4)."""
     body = render(make_feed(profile, listing), format)
-    return _document(archive_path(listing.language, listing.archive or 0, format), FORMATS[format], body, modified)
+    return make_document(archive_path(listing.language, listing.archive or 0, format), FORMATS[format], body, modified)
 
 
 def swap_documents(
@@ -76,9 +76,19 @@ def swap_documents(
     """The documents whose bytes changed; `second`, later than any before, becomes their Last-Modified."""
     before = {document.path: document.body for document in current}
     return [
-        _document(path, media_type, body, second)
+        make_document(path, media_type, body, second)
         for path, (media_type, body) in rendered.items() if before.get(path) != body
     ]
+
+
+def make_document(path: str, media_type: str, body: bytes, modified: datetime) -> Document:
+    """With both forms of its bytes, and tags that are made of nothing but these."""
+    packed = gzip.compress(body, compresslevel=9, mtime=0)
+    digest = hashlib.sha256(body).hexdigest()[:32]
+    return Document(
+        path=path, media_type=media_type, body=body, gzip_body=packed,
+        etag=digest, gzip_etag=f"{digest}-gz", last_modified=modified,
+    )
 
 
 def wait_seconds(last_swap: datetime | None, now: datetime) -> float:
@@ -132,6 +142,7 @@ def make_feed(profile: Profile, listing: Listing) -> Feed:
         tombstones=tuple(Tombstone(entry_id(id, language.tag), when) for id, when in listing.withdrawn),
         prev_archive=f"{address}/archive/{older}" if older else None,
         current=address if listing.archive else None,
+        style_url=f"{profile.base_url}/static/feed.css",
     )
 
 
@@ -176,15 +187,6 @@ def _renders(profile: Profile, release: Release) -> bool:
         log.exception("release %s can't be rendered and is set aside", release.id)
         return False
     return True
-
-
-def _document(path: str, media_type: str, body: bytes, modified: datetime) -> Document:
-    packed = gzip.compress(body, compresslevel=9, mtime=0)
-    digest = hashlib.sha256(body).hexdigest()[:32]
-    return Document(
-        path=path, media_type=media_type, body=body, gzip_body=packed,
-        etag=digest, gzip_etag=f"{digest}-gz", last_modified=modified,
-    )
 
 
 def _feed_id(profile: Profile, language: Language, category: str) -> str:

@@ -349,7 +349,8 @@ class Feed:
 
     ``address`` is the self URL less its extension: the Atom document is at ``address + ".atom"``.
     ``prev_archive`` is the address of the next older archive, ``current`` that of the feed which an
-    archive belongs to (RFC 5005 section 4); a current feed has none.
+    archive belongs to (RFC 5005 section 4); a current feed has none. ``style_url`` is the CSS by which a
+    browser shows Atom and RSS.
     """
 
     id: str
@@ -368,6 +369,7 @@ class Feed:
     tombstones: tuple[Tombstone, ...] = ()
     prev_archive: str | None = None
     current: str | None = None
+    style_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from service import feeds
+from service import directory, feeds
 from service.audit import SERVICE, record
 from service.changes import Change, Stamp, coalesce, next_stamp, stamp_changes
 from service.clock import Clock
@@ -61,6 +61,7 @@ class _Snapshot:
     shelves: Sequence[_Shelf]
     known: dict[UUID, Release]
     documents: Sequence[Document]
+    lists: Mapping[str, tuple[str, bytes]]
     paths: set[str]
 
 
@@ -106,10 +107,12 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     shelves = _read_shelves(tx, profile, changes, redraw, position // ARCHIVE_ENTRIES * ARCHIVE_ENTRIES)
     known = releases.list_public(tx, {release_id for shelf in shelves for release_id in shelf.live})
     paths = [feeds.feed_path(shelf.language, shelf.category, name) for shelf in shelves for name in FORMATS]
+    # They depend on nothing but the profile.
+    lists = directory.render_lists(profile) if redraw else {}
     return _Snapshot(
         generation=generation, redraw=redraw, changes=changes, dropped=dropped, shelves=shelves,
         known={release.id: release for release in known},
-        documents=stored.list_documents(tx, paths), paths=stored.list_paths(tx),
+        documents=stored.list_documents(tx, [*paths, *lists]), lists=lists, paths=stored.list_paths(tx),
     )
 
 
@@ -154,6 +157,7 @@ def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
     changes, end = stamp_changes(snapshot.changes, begin)
     shown = [_list_shelf(shelf, changes, snapshot.known, profile, end) for shelf in snapshot.shelves]
     rendered, broken = feeds.render_documents(profile, shown)
+    rendered |= snapshot.lists
     generation = Generation(
         number=last.number + 1 if last else 1, digest=feeds.digest_of(profile),
         published_at=end.instant, position=end.position, swapped_at=end.second,

@@ -12,7 +12,7 @@ import pytest
 
 from service.config import Language, Profile
 from service.model import Edition, Release, ReleaseMedium, ReleaseState
-from service.web.pages import render_list, render_not_found, render_problem, render_release
+from service.web.pages import render_feeds, render_list, render_not_found, render_problem, render_release
 
 ZH = Language("zh-Hans", "zh", "简体中文")
 EN = Language("en", "en", "English")
@@ -79,6 +79,7 @@ def every_page(profile: Profile, language: Language, release: Release) -> list[s
         render_list(profile, language, [], None),
         render_list(profile, language, [(release, edition)], f"/{language.url_name}/?before=x&y=z"),
         render_release(profile, language, release, edition),
+        render_feeds(profile, language),
         render_not_found(profile, language),
         render_problem(profile, language, release.editions[0].headline, "…"),
     ]
@@ -327,3 +328,32 @@ def test_a_language_that_the_catalogue_does_not_know_still_has_its_own_dates_and
     page = read(render_release(profile, arabic, release, edition))
     assert page.attrib["dir"] == "rtl"
     assert "سبتمبر" in text_of(page, "time")
+
+
+@BOTH
+def test_the_page_of_feeds_lists_each_with_its_address_and_says_how(language: Language, edition: Edition) -> None:
+    main = next(read(render_feeds(PROFILE, language)).iter("main"))
+    feeds = [f"https://news.example/feeds/{language.url_name}{name}" for name in ("", "/education")]
+    addresses = [f"{feed}.{name}" for feed in feeds for name in ("atom", "rss", "json")]
+    assert [code.text for code in main.iter("code")] == addresses
+    hrefs = [a.attrib["href"] for a in main.iter("a")]
+    lists = [f"/feeds/{language.url_name}.opml", "/feeds.opml"]
+    assert hrefs == [*(address.removeprefix("https://news.example") for address in addresses), *lists]
+    assert {"zh": "阅读器", "en": "feed reader"}[language.url_name] in text_of(main, "p")
+
+
+@BOTH
+def test_every_page_leads_to_the_page_of_feeds_and_to_the_lists_of_feeds(language: Language, edition: Edition) -> None:
+    for html in every_page(PROFILE, language, RELEASE):
+        page = read(html)
+        assert f"/{language.url_name}/feeds/" in [a.attrib["href"] for a in next(page.iter("footer")).iter("a")]
+        outlines = [(link.attrib["type"], link.attrib["href"]) for link in links(page, "outline")]
+        base = "https://news.example/feeds"
+        assert outlines == [("text/x-opml", f"{base}/{language.url_name}.opml"), ("text/x-opml", f"{base}.opml")]
+
+
+@BOTH
+def test_the_page_of_feeds_names_itself_in_every_language(language: Language, edition: Edition) -> None:
+    page = read(render_feeds(PROFILE, language))
+    assert alternates(page)["en"] == "https://news.example/en/feeds/"
+    assert [link.attrib["href"] for link in links(page, "canonical")] == [PROFILE.feeds_url(language)]

@@ -48,11 +48,16 @@ INVALID = sorted(path for path in (FOLDER / "examples/invalid").glob("*.json") i
 ROUTES = {
     "/": {"get"},
     "/docs/": {"get"},
+    "/feeds.opml": {"get"},
+    "/feeds/{language}.opml": {"get"},
     "/feeds/{language}.{format}": {"get"},
     "/feeds/{language}/archive/{number}.{format}": {"get"},
     "/feeds/{language}/{category}.{format}": {"get"},
     "/healthz": {"get"},
     "/media/{file_name}": {"get"},
+    "/robots.txt": {"get"},
+    "/sitemap.xml": {"get"},
+    "/sitemaps/{number}.xml": {"get"},
     "/problems/{code}": {"get"},
     "/readyz": {"get"},
     "/v1/audit": {"get"},
@@ -78,6 +83,7 @@ ROUTES = {
     "/v1/subscriptions/{id}/deliveries": {"get"},
     "/v1/subscriptions/{id}/test": {"post"},
     "/{language}/": {"get"},
+    "/{language}/feeds/": {"get"},
     "/{language}/releases/{slug}": {"get"},
 }
 

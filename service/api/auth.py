@@ -17,8 +17,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 PUBLIC = frozenset({
     "static", "docs.describe", "swagger_ui.show",
     "health.healthz", "health.readyz",
-    "web.home", "web.list_page", "web.release_page", "web.problem_page", "web.feed", "web.archive",
-    "web_media.medium",
+    "web.home", "web.list_page", "web.feeds_page", "web.release_page", "web.problem_page", "web.feed", "web.archive",
+    "web.sitemap_index", "web.sitemap", "web.robots", "web_media.medium",
 })
 
 

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from service.api.auth import Forbidden, Unauthorized
 from service.api.decoding import MalformedJson, WrongEncoding, WrongMediaType
 from service.api.preconditions import PreconditionRequired
+from service.drawing import Overloaded
 from service.edge import services, speech
 from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
 from service.media import UnsupportedMedium
@@ -39,8 +40,9 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (UnsupportedMedium, 415),
     (Invalid, 422),
     (StorageUnavailable, 503),
+    (Overloaded, 503),
 )
-_HTTP_CODES = {404: "no_route", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {404: "no_route", 405: "method_not_allowed", 410: "feed_retired", 413: "too_large"}
 
 
 def install_problems(app: Flask) -> None:
@@ -51,13 +53,14 @@ def install_problems(app: Flask) -> None:
 
 def answer_error(error: DiglotError) -> Response:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    if status >= 500:
+    # Whoever floods us must not flood the log.
+    if status >= 500 and not isinstance(error, Overloaded):
         log.error("%s: %s", error.code, error.params)
     faults = error.faults if isinstance(error, Invalid | StaleSiblings) else ()
     response = make_problem(status, error.code, error.params, faults)
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="diglot"'
-    if isinstance(error, StorageUnavailable):
+    if isinstance(error, StorageUnavailable | Overloaded):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 

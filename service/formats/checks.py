@@ -48,7 +48,8 @@ def _strings(value: object) -> Iterator[str]:
 
 def _feed_links(feed: Feed) -> Iterator[str]:
     yield from (feed.address, feed.page_url)
-    yield from (url for url in (feed.hub_url, feed.icon_url, feed.prev_archive, feed.current) if url is not None)
+    optional = (feed.hub_url, feed.icon_url, feed.prev_archive, feed.current, feed.style_url)
+    yield from (url for url in optional if url is not None)
     yield from (related.url for related in feed.related)
 
 

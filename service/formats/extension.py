@@ -7,11 +7,12 @@ have no namespace (``xmlns`` is set as if it were an attribute), so those made h
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 
 import feedgen.entry
 import feedgen.feed
 from feedgen.ext.base import BaseEntryExtension, BaseExtension
-from lxml.etree import SubElement, _Element
+from lxml.etree import ProcessingInstruction, SubElement, _Element
 
 from service.formats.notation import FORMATS, document_url, rfc822, rfc3339
 from service.model import Entry, Feed, Related
@@ -41,11 +42,15 @@ class FeedExtension(BaseExtension):
         if self._feed.current:
             SubElement(root, f"{{{_HISTORY}}}archive", nsmap={"fh": _HISTORY})
         _add_tombstones(root, self._feed)
+        _add_style(root, self._feed)
         return root
 
     def extend_rss(self, root: _Element) -> _Element:
         channel = root.find("channel")
         _add_links(channel, _RSS_ATOM_LINK, _feed_links(self._feed, "rss"))
+        # The style knows by this in which language to say what a feed is.
+        root.set(_XML_LANG, self._feed.language)
+        _add_style(root, self._feed)
         return root
 
 
@@ -112,6 +117,12 @@ def _add_tombstones(root: _Element, feed: Feed) -> None:
     for tombstone in feed.tombstones:
         attributes = {"ref": tombstone.ref, "when": rfc3339(tombstone.when)}
         SubElement(root, f"{{{_TOMBSTONES}}}deleted-entry", attributes, nsmap={"at": _TOMBSTONES})
+
+
+def _add_style(root: _Element, feed: Feed) -> None:
+    """W3C xml-stylesheet: what a browser shows the feed by."""
+    if feed.style_url is not None:
+        root.addprevious(ProcessingInstruction("xml-stylesheet", f'type="text/css" href="{escape(feed.style_url)}"'))
 
 
 def _sibling_link(sibling: Related, format: str) -> dict[str, str]:

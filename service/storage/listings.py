@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.model import Release
-from service.storage.tables import feeds, listings
+from service.storage.tables import feeds, listings, releases
 
 ALL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where readers find one edition of a live release."""
+
+    position: int
+    language: str
+    slug: str
+    updated_at: datetime
 
 
 def replace_listings(tx: sa.Connection, shown: Sequence[Release]) -> None:
@@ -46,6 +57,17 @@ def page_ids(tx: sa.Connection, language: str, *, limit: int, before: int | None
     """The live ones, newest publication first, from just before the position `before`."""
     query = _live(ALL, language).order_by(listings.c.position.desc()).limit(limit)
     return _ids(tx, query.where(listings.c.position < before) if before else query)
+
+
+def list_places(tx: sa.Connection, languages: Sequence[str], first: int, last: int) -> list[Place]:
+    """Of the live releases that went public as the `first` to the `last`, in no order."""
+    # Named one by one, the languages let the primary key find the positions.
+    query = sa.select(listings.c.position, listings.c.language, releases.c.slug, listings.c.updated_at).join(releases)
+    query = query.where(
+        listings.c.category == ALL, listings.c.language.in_(languages), listings.c.position.between(first, last),
+        listings.c.withdrawn_at.is_(None),
+    )
+    return [Place(*row) for row in tx.execute(query)]
 
 
 def newest_withdrawn(

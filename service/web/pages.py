@@ -15,7 +15,10 @@ from babel.units import format_unit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from service.config import Language, Profile
+from service.directory import ListedFeed, list_feeds, opml_path
 from service.formats import FORMATS
+from service.formats.notation import document_url
+from service.formats.opml import OPML
 from service.messages import UiLanguage, say, ui_language
 from service.model import Category, Edition, Release, Revision
 from service.receipts import Receiver
@@ -53,6 +56,13 @@ def render_list(
     """
     places = [Place(other, profile.list_url(other) + query) for other in profile.languages]
     return _render("list.html", profile, language, places, items=items, older_url=older_url)
+
+
+def render_feeds(profile: Profile, language: Language) -> str:
+    """What a feed is, how one subscribes, and every feed of this language."""
+    places = [Place(other, profile.feeds_url(other)) for other in profile.languages]
+    catalogue = [(listed, list(_formats(listed))) for listed in list_feeds(profile, language)]
+    return _render("feeds.html", profile, language, places, catalogue=catalogue)
 
 
 def render_release(
@@ -138,6 +148,7 @@ def _render(
         places=places,
         siblings=[place for place in others if place.language != language],
         feeds=list(_feeds(profile, language)),
+        lists=list(_lists(profile, language)),
         say=words,
         moment=functools.partial(_moment, locale, words),
         date=lambda instant: format_date(instant, "long", locale=locale),
@@ -157,6 +168,21 @@ def _feeds(profile: Profile, language: Language) -> Iterator[FeedLink]:
             )
             url = f"{profile.feed_address(other)}.{name}"
             yield FeedLink(url, media_type, _FORMAT_NAMES[name], title, other)
+
+
+def _formats(listed: ListedFeed) -> Iterator[FeedLink]:
+    for name, media_type in FORMATS.items():
+        yield FeedLink(
+            document_url(listed.address, name), media_type, _FORMAT_NAMES[name], listed.title, listed.language
+        )
+
+
+def _lists(profile: Profile, language: Language) -> Iterator[FeedLink]:
+    """The feeds of the page's language, and those of all, each as one file to import."""
+    words = ui_language(language.tag)
+    names = {opml_path(language): language.name, opml_path(): say(words, "page.feeds.every_language")}
+    for path, name in names.items():
+        yield FeedLink(profile.base_url + path, OPML, "OPML", say(words, "page.feeds.list", name=name), language)
 
 
 def _lead(edition: Edition) -> str | None:

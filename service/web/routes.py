@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 import langcodes
 from flask import Blueprint, Response, abort, request
 
+from service import sitemaps
 from service.archives import find_archive
 from service.config import Language
+from service.directory import find_new_path, is_retired
 from service.edge import services, speech
+from service.formats import FORMATS
 from service.messages import has_message, say
 from service.model import Document, Release
 from service.storage import Transaction, feeds, listings, releases
@@ -24,10 +27,13 @@ PAGE_ENTRIES = 25
 MAX_AGE_SECONDS = 60
 
 
+@blueprint.get("/feeds.opml")
 @blueprint.get("/feeds/<name>")
 @blueprint.get("/feeds/<url_name>/<name>")
-def feed(name: str, url_name: str = "") -> Response:
+def feed(name: str = "", url_name: str = "") -> Response:
     """A document as it was rendered at the last swap."""
+    if former := _former_feed():
+        return former
     with services().storage.read() as tx:
         document = feeds.find_document(tx, request.path)
     return _serve(document) if document else abort(404)
@@ -35,22 +41,67 @@ def feed(name: str, url_name: str = "") -> Response:
 
 @blueprint.get("/feeds/<url_name>/archive/<int:number>.<format>")
 def archive(url_name: str, number: int, format: str) -> Response:
-    document = find_archive(services().storage, services().profile, _language(url_name), number, format)
-    return _serve(document) if document else abort(404)
+    if former := _former_feed():
+        return former
+    language = _language(url_name)
+    with services().drawing_room.draw(request.path):
+        return _serve(find_archive(services().storage, services().profile, language, number, format) or abort(404))
+
+
+@blueprint.get("/sitemap.xml")
+def sitemap_index() -> Response:
+    with services().drawing_room.draw(request.path):
+        return _serve(sitemaps.find_index(services().storage, services().profile) or abort(404))
+
+
+@blueprint.get("/sitemaps/<int:number>.xml")
+def sitemap(number: int) -> Response:
+    with services().drawing_room.draw(request.path):
+        return _serve(sitemaps.find_sitemap(services().storage, services().profile, number) or abort(404))
+
+
+@blueprint.get("/robots.txt")
+def robots() -> Response:
+    """Where search engines begin (RFC 9309; `Sitemap` is of the sitemaps protocol)."""
+    text = f"User-agent: *\nDisallow: /v1/\nSitemap: {services().profile.base_url}{sitemaps.INDEX_PATH}\n"
+    return _cacheable(Response(text, mimetype="text/plain"))
+
+
+def _former_feed() -> Response | None:
+    """What a reader that still asks for a feed of former times is to do (RFC 9110 sections 15.4.2 and 15.5.11)."""
+    profile = services().profile
+    if is_retired(profile, request.path):
+        abort(410)
+    path = find_new_path(profile, request.path)
+    location = urlsplit(f"{profile.base_url}{path}").path
+    return _cacheable(Response(status=301, headers={"Location": location})) if path else None
 
 
 def _serve(document: Document) -> Response:
     """In the encoding that the reader takes (RFC 9110 section 8.4)."""
     packed = request.accept_encodings["gzip"] > 0
-    body = document.gzip_body if packed else document.body
-    response = Response(body, content_type=f"{document.media_type}; charset=utf-8")
+    response = Response(document.gzip_body if packed else document.body)
     if packed:
         response.content_encoding = "gzip"
     response.set_etag(document.gzip_etag if packed else document.etag)
     response.last_modified = document.last_modified
     response.vary.add("Accept-Encoding")
     response.headers["Access-Control-Allow-Origin"] = "*"
+    _name_media_type(response, document.media_type)
     return _cacheable(response)
+
+
+def _name_media_type(response: Response, media_type: str) -> None:
+    """The feed's own, and to somebody who opens Atom or RSS in a browser plain XML, for the same bytes.
+
+    Chromium shows either as source and Firefox saves it, unless it is called XML; then both apply the feed's style.
+    No feed reader and no hub sends this header of the Fetch standard.
+    """
+    if media_type in (FORMATS["atom"], FORMATS["rss"]):
+        response.vary.add("Sec-Fetch-Dest")
+        if request.headers.get("Sec-Fetch-Dest") == "document":
+            media_type = "application/xml"
+    response.content_type = f"{media_type}; charset=utf-8"
 
 
 @blueprint.get("/")
@@ -76,6 +127,11 @@ def list_page(url_name: str) -> Response:
     items = [(release, edition) for release in shown if (edition := release.edition(language.tag))]
     older = f"?before={shown[-1].position}" if len(ids) > PAGE_ENTRIES else None
     return _page(pages.render_list, language, items, older, f"?before={before}" if before else "")
+
+
+@blueprint.get("/<url_name>/feeds/")
+def feeds_page(url_name: str) -> Response:
+    return _page(pages.render_feeds, _language(url_name))
 
 
 @blueprint.get("/<url_name>/releases/<slug>")

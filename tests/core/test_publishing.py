@@ -50,7 +50,8 @@ def test_an_empty_newsroom_has_every_feed(storage: Storage, profile: Profile, cl
     with storage.read() as tx:
         paths = feeds.list_paths(tx)
     feeds_of = {"zh", "en"} | {f"{name}/{category}" for name in ("zh", "en") for category in profile.categories}
-    assert paths == {f"/feeds/{name}.{format}" for name in feeds_of for format in FORMATS}
+    lists = {"/feeds.opml", "/feeds/zh.opml", "/feeds/en.opml"}
+    assert paths == lists | {f"/feeds/{name}.{format}" for name in feeds_of for format in FORMATS}
 
 
 def test_a_release_is_in_every_feed_at_once(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from service.model import Category, Entry, Feed, Medium, Related
+from service.model import Category, Entry, Feed, Medium, Related, Tombstone
 
 SITE = "https://press.example"
 PATHS = {"zh-Hans": "zh", "en": "en"}
@@ -101,4 +102,27 @@ def make_feed(language: str) -> Feed:
         hub_url=f"{SITE}/hub",
         related=(Related(OTHER[language], f"{SITE}/feeds/{PATHS[OTHER[language]]}"),),
         entries=entries,
+        style_url=f"{SITE}/static/feed.css",
+    )
+
+
+def make_archive(language: str) -> Feed:
+    """The second archive, from which one release was withdrawn: no related feeds, but a way back and forward."""
+    feed = make_feed(language)
+    withdrawn, *entries = feed.entries
+    return replace(
+        feed, address=f"{feed.address}/archive/2", prev_archive=f"{feed.address}/archive/1", current=feed.address,
+        related=(), entries=tuple(entries), tombstones=(Tombstone(withdrawn.id, LATEST + timedelta(days=3)),),
+        updated=LATEST + timedelta(days=3),
+    )
+
+
+def make_category_feed(language: str) -> Feed:
+    """What is current of one category, with two withdrawals and nothing before it."""
+    feed, other = make_feed(language), PATHS[OTHER[language]]
+    return replace(
+        feed, id=f"{feed.id}:cooperation", title=f"{feed.title} – {WORDS[language]['category']}",
+        address=f"{feed.address}/cooperation", entries=feed.entries[:1],
+        related=(Related(OTHER[language], f"{SITE}/feeds/{other}/cooperation"),),
+        tombstones=tuple(Tombstone(entry.id, LATEST + timedelta(hours=2)) for entry in feed.entries[1:]),
     )

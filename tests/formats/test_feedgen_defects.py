@@ -154,7 +154,7 @@ def test_a_character_outside_xml_names_its_entry_in_every_format(feed: Feed, for
 def test_a_link_that_is_no_absolute_ascii_web_address_is_refused(feed: Feed, format: str, url: str) -> None:
     with pytest.raises(Unrenderable):
         render(with_entry(feed, url=url), format)
-    for member in ("page_url", "address", "icon_url", "hub_url"):
+    for member in ("page_url", "address", "icon_url", "hub_url", "style_url"):
         with pytest.raises(ValueError, match="not an absolute ASCII"):
             render(replace(feed, **{member: url}), format)
 

@@ -122,6 +122,7 @@ def test_a_bare_feed_without_options_or_entries_is_rendered(feed: Feed, format: 
         icon_url=None,
         hub_url=None,
         author_email=None,
+        style_url=None,
         updated=datetime(2026, 1, 1, tzinfo=UTC),
     )
     told = render(bare, format)

@@ -304,7 +304,7 @@ def test_receipts_tell_per_partner_and_language_and_print(
         assert list(receiver["languages"]) == list(BOTH)
         for receipt in receiver["languages"].values():
             assert (receipt["accepted"], receipt["owed"]["event"]) == (None, "release.published")
-    for language, word in (("zh", "回执"), ("en", "Receipts")):
+    for language, word in (("zh", "发布（修订版 1）：发送中"), ("en", "publication (revision 1): on its way")):
         printed = desk.get(path, accept="text/html", accept_language=language)
         assert (printed.mimetype, printed.headers["Cache-Control"]) == ("text/html", "no-store")
         assert word in printed.text and "新华&lt;社&gt;" in printed.text and "<社>" not in printed.text

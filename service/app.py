@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 
 from service.api import audit, docs, health, history, keys, media, releases, subscriptions
 from service.api.auth import guard
@@ -20,12 +20,19 @@ def create_app(services: Services) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     install(app, services)
     install_problems(app)
+    app.before_request(refuse_nul)
     app.before_request(guard)
     app.after_request(add_safety_headers)
     for part in (releases, history, media, subscriptions, keys, audit, health, docs, web_media, routes):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(docs.swagger_ui)
     return app
+
+
+def refuse_nul() -> None:
+    """No text in PostgreSQL can hold U+0000, so nothing is found by it either."""
+    if "\0" in request.path or any("\0" in value for _, value in request.args.items(multi=True)):
+        abort(400)
 
 
 def add_safety_headers(response: Response) -> Response:

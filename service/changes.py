@@ -57,12 +57,17 @@ def coalesce(waiting: Sequence[Event], public: Mapping[UUID, Release]) -> tuple[
     """
     shown, dropped = [], []
     for release_id in dict.fromkeys(event.release_id for event in waiting):
-        events = [event for event in waiting if event.release_id == release_id]
+        events = sorted((event for event in waiting if event.release_id == release_id), key=_turn)
         kept = _kept(events, release_id in public)
         if kept:
             shown.append(kept)
         dropped += [event for event in events if kept is None or event.id != kept.id]
     return shown, dropped
+
+
+def _turn(event: Event) -> tuple[int, bool]:
+    """What came before what in the life of one release; its clock may have been set back meanwhile."""
+    return event.revision or 0, event.type is EventType.RELEASE_WITHDRAWN
 
 
 def _kept(events: Sequence[Event], is_public: bool) -> Event | None:

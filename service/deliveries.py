@@ -79,15 +79,18 @@ def plan_due(storage: Storage, profile: Profile, clock: Clock) -> int:
 def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> int:
     """One event in one transaction: either all of its deliveries are written, or none."""
     with storage.write() as tx:
+        if event.release_id:
+            events.lock_public(tx, event.release_id)
         if not events.mark_planned(tx, event.id, now):
             return 0
         release = _find_shown(tx, event)
         if release is None:
             return 0
+        # First of all, so that a courier either has one of these already, and is counted, or gets none.
+        deliveries.retire_waiting(tx, release.id)
         owed = {s.id: _languages(event, s, release) for s in _list_owed(tx, event, release)}
         bodies = _insert_payloads(tx, event, release, set(owed.values()), profile)
         rows = [{"id": new_id(), "subscription_id": id, "payload_id": bodies[owed[id]]} for id in owed]
-        deliveries.retire_waiting(tx, release.id)
         deliveries.insert_deliveries(tx, event, rows, now)
     return len(rows)
 
@@ -153,8 +156,11 @@ def wants(subscription: Subscription, release: Release) -> bool:
 
 def release_body(event: Event, release: Release, languages: Sequence[str], profile: Profile) -> bytes:
     """The JSON that is pushed: the release with the editions that were ordered, or that it was withdrawn."""
-    view = view_withdrawal if event.type is EventType.RELEASE_WITHDRAWN else view_public_release
-    return _body(event, {"release": view(release, languages, profile)})
+    if event.type is EventType.RELEASE_WITHDRAWN:
+        return _body(event, {"release": view_withdrawal(release, languages, profile)})
+    is_correction = event.type is EventType.RELEASE_CORRECTED
+    view = view_public_release(release, languages, profile, is_correction=is_correction)
+    return _body(event, {"release": view})
 
 
 def test_body(event: Event, subscription: Subscription) -> bytes:

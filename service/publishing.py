@@ -22,7 +22,7 @@ from service.storage.feeds import Generation
 
 log = logging.getLogger(__name__)
 
-# One swap carries at most this many events; the rest follow a second later.
+# One swap takes the releases of this many events; the rest follow a second later.
 BATCH = 200
 
 # How the audit log calls what readers see from now on.
@@ -117,8 +117,9 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
 
 
 def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event]]:
-    waiting = events.list_unpublished(tx, limit=BATCH)
-    ids = {event.release_id for event in waiting if event.release_id}
+    ids = {event.release_id for event in events.list_unpublished(tx, limit=BATCH) if event.release_id}
+    # Whole lives: what is withdrawn further back in the queue must not go public at its front.
+    waiting = events.list_unpublished_of(tx, ids)
     public = {release.id: release for release in releases.list_public(tx, ids)}
     shown, dropped = coalesce(waiting, public)
     changes = [

@@ -75,10 +75,11 @@ def revise_release(
         if left_behind and not siblings_unaffected:
             raise StaleSiblings(left_behind)
         release = dataclasses.replace(
-            before, state=state, revision=before.revision + 1, slug=_revised_slug(tx, before, draft), updated_at=now,
-            editions=draft.editions, authoritative_language=draft.authoritative_language,
-            categories=draft.categories, contacts=draft.contacts, media=draft.media, warnings=draft.warnings,
-            change_note=draft.change_note, unaffected=left_behind,
+            before, state=state, revision=before.revision + 1, slug=_revised_slug(tx, before, draft),
+            # Of what readers see it is the readers' own, which moves only with the feeds.
+            updated_at=before.updated_at if before.published_at else now, editions=draft.editions,
+            authoritative_language=draft.authoritative_language, categories=draft.categories, contacts=draft.contacts,
+            media=draft.media, warnings=draft.warnings, change_note=draft.change_note, unaffected=left_behind,
         )
         if _says_the_same(release, before):
             return before
@@ -239,6 +240,9 @@ def _require_future(publish_at: datetime | None, now: datetime) -> None:
 def _require_successor(tx: Transaction, release_id: uuid.UUID, successor_id: uuid.UUID | None) -> None:
     if successor_id is None:
         return
+    # In one order, so that of two that are to stand in each other's place the second finds the first gone.
+    for each in sorted({release_id, successor_id}):
+        releases.lock_release(tx, each)
     successor = releases.find_release(tx, successor_id)
     if successor_id == release_id or successor is None or successor.state not in PUBLIC:
         raise Invalid([Fault(pointer="/superseded_by", code="no_successor")])

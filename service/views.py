@@ -54,16 +54,19 @@ def view_release(
     }
 
 
-def view_public_release(release: Release, languages: Sequence[str], profile: Profile) -> dict[str, Any]:
+def view_public_release(
+    release: Release, languages: Sequence[str], profile: Profile, *, is_correction: bool
+) -> dict[str, Any]:
     """As a partner gets it: in the languages that were ordered, without what is the newsroom's own."""
     return {
         **_identify(release),
-        # The state that was accepted last may be ahead of the one that this event tells of.
-        "state": ("corrected" if release.revision > 1 else "published"),
+        # The state that was accepted last may be ahead of the one that is told of.
+        "state": "corrected" if is_correction else "published",
         "published_at": iso(release.published_at),
         "updated_at": iso(release.updated_at),
         **_content(release, languages, profile),
-        "change_note": dict(release.change_note),
+        # Of a revision that nobody outside has seen there is nothing to note.
+        "change_note": dict(release.change_note) if is_correction else {},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element
 
 import html5lib
@@ -214,7 +214,11 @@ def test_dates_read_as_the_language_writes_them_and_stay_exact_for_programs(
 
 
 def test_only_a_revised_release_says_when_it_was_updated() -> None:
-    revised = dataclasses.replace(RELEASE, revision=2)
+    """A draft may have had many revisions, of which nobody outside knows."""
+    assert RELEASE.published_at
+    revised = dataclasses.replace(RELEASE, updated_at=RELEASE.published_at + timedelta(hours=1))
+    drafted = dataclasses.replace(RELEASE, revision=2)
+    assert "更新时间" not in render_release(PROFILE, ZH, drafted, EDITIONS[0])
     assert "更新时间" not in render_release(PROFILE, ZH, RELEASE, EDITIONS[0])
     assert "更新时间" in render_release(PROFILE, ZH, revised, EDITIONS[0])
 

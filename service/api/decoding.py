@@ -83,12 +83,24 @@ def read_id(kind: str, text: str) -> uuid.UUID:
 def read_page(parse: Callable[[str], Cursor] = uuid.UUID) -> tuple[int, Cursor | None]:  # type: ignore[assignment]
     """The query's `limit`, and the id that its `cursor` stands before. Raises Invalid."""
     limit, cursor = request.args.get("limit", str(DEFAULT_LIMIT)), request.args.get("cursor")
-    if not limit.isascii() or not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= MOST_LIMIT:
+    if not is_number(limit) or len(limit) > 3 or not 1 <= int(limit) <= MOST_LIMIT:
         raise Invalid([Fault(pointer="/limit", code="bad_limit", params={"limit": MOST_LIMIT})])
     try:
         return int(limit), parse(cursor) if cursor else None
     except ValueError:
         raise Invalid([Fault(pointer="/cursor", code="bad_cursor")]) from None
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a whole number that every database can hold."""
+    return text.isascii() and text.isdecimal() and len(text) < 10
+
+
+def read_number(text: str) -> int:
+    """From 1. Raises ValueError."""
+    if not is_number(text) or int(text) < 1:
+        raise ValueError(text)
+    return int(text)
 
 
 def page_of(

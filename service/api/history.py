@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from service import receipts, releases
 from service.api.auth import requires
-from service.api.decoding import page_of, read_id, read_page
+from service.api.decoding import page_of, read_id, read_number, read_page
 from service.api.problems import explain_warning
 from service.diffs import diff_releases
 from service.edge import services, speech
@@ -29,7 +29,7 @@ PRINTED_AT_ONCE = 500
 @blueprint.get("/revisions")
 @requires(Role.STAFF)
 def list_revisions(release_id: str) -> Answer:
-    limit, before = read_page(int)
+    limit, before = read_page(read_number)
     release = _get(release_id)
     with services().storage.read() as tx:
         found = stored.list_revisions(tx, release.id, limit=limit + 1, before=before)
@@ -44,10 +44,10 @@ def list_revisions(release_id: str) -> Answer:
 @requires(Role.STAFF)
 def get_revision(release_id: str, number: int) -> Any:
     release = _get(release_id)
+    if not 1 <= number <= release.revision:
+        raise NotFound(kind="revision", id=str(number))
     with services().storage.read() as tx:
         found = stored.list_revisions(tx, release.id, limit=1, before=number + 1)
-    if not found or found[0].number != number:
-        raise NotFound(kind="revision", id=str(number))
     return view_revision(found[0], services().profile, explain_warning)
 
 
@@ -122,7 +122,7 @@ def _get(release_id: str) -> Release:
 
 
 def _read_number(name: str, default: int) -> int:
-    text = request.args.get(name, str(default))
-    if not text.isascii() or not text.isdecimal() or not 0 < len(text) < 10:
-        raise Invalid([Fault(pointer=f"/{name}", code="bad_revision")])
-    return int(text)
+    try:
+        return read_number(request.args.get(name, str(default)))
+    except ValueError:
+        raise Invalid([Fault(pointer=f"/{name}", code="bad_revision")]) from None

@@ -107,6 +107,8 @@ def make_problem(
     response = Response(json.dumps(problem, ensure_ascii=False), status, mimetype="application/problem+json")
     response.headers["Content-Language"] = language
     response.headers["Vary"] = "Accept-Language"
+    # What isn't there now, an archive or a feed, may be there a moment later.
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 

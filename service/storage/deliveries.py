@@ -50,10 +50,14 @@ def claim_due(tx: sa.Connection, owner: str, *, limit: int, now: datetime, until
 
     One at a time for a subscription keeps its order, and its troubles to itself.
     """
-    ids = tx.execute(_claimable(now, limit)).scalars().all()
-    if not ids:
+    found = tx.execute(_claimable(now, limit)).all()
+    if not found:
         return []
-    hold = deliveries.update().where(deliveries.c.id.in_(ids))
+    if lost := [row.id for row in found if row.claim_owner]:
+        # Their couriers died: what a newer event has overtaken meanwhile is not sent once more.
+        _retire_overtaken(tx, lost)
+    ids = [row.id for row in found]
+    hold = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE)
     tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=deliveries.c.attempt + 1))
     return [_claim(row) for row in tx.execute(_claimed(ids))]
 
@@ -71,13 +75,17 @@ def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outc
 
 
 def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
-    """A newer event of the same release was planned while these were in flight: they are not tried again."""
+    """A newer event of the same release was planned while these were in flight: they are not tried again.
+
+    Which is newer is told by the release's life, not by the ids, whose clock may have been set back.
+    """
     newer, own, other = deliveries.alias("newer"), events.alias("own"), events.alias("other")
+    gone = EventType.RELEASE_WITHDRAWN
     overtaken = (
         sa.select(newer.c.id)
         .join(other, other.c.id == newer.c.event_id).join(own, own.c.release_id == other.c.release_id)
         .where(own.c.id == deliveries.c.event_id, newer.c.subscription_id == deliveries.c.subscription_id,
-               newer.c.id > deliveries.c.id)
+               sa.or_(other.c.revision > own.c.revision, sa.and_(other.c.type == gone, own.c.type != gone)))
         .correlate(deliveries).exists()
     )
     again = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE, overtaken)
@@ -160,7 +168,7 @@ def _claimable(now: datetime, limit: int) -> sa.Select[Any]:
     ranked = sa.select(deliveries.c.id, rank.label("rank")).where(_is_due(now), ~is_held).subquery()
     first = sa.select(ranked.c.id).where(ranked.c.rank == 1)
     # The conditions stand again outside: a row that another worker took meanwhile no longer meets them.
-    query = sa.select(deliveries.c.id).where(deliveries.c.id.in_(first), _is_due(now))
+    query = sa.select(deliveries.c.id, deliveries.c.claim_owner).where(deliveries.c.id.in_(first), _is_due(now))
     return query.order_by(deliveries.c.next_attempt_at).limit(limit).with_for_update(skip_locked=True)
 
 
@@ -169,7 +177,8 @@ def _claimed(ids: Sequence[uuid.UUID]) -> sa.Select[Any]:
         sa.select(deliveries, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body)
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .join(payloads, payloads.c.id == deliveries.c.payload_id)
-        .where(deliveries.c.id.in_(ids)).order_by(deliveries.c.next_attempt_at)
+        .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE)
+        .order_by(deliveries.c.next_attempt_at)
     )
 
 

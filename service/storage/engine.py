@@ -65,12 +65,14 @@ class Storage:
             Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
         config = alembic.config.Config()
         config.set_main_option("script_location", "service.storage:migrations")
-        with self._transaction({}) as connection:
+        with self._transaction({"diglot_migration": True}) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(727164)"))
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+        # On SQLite its connection guards no foreign keys any more.
+        self.engine.dispose()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -109,6 +111,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("diglot_migration"):
+        # SQLite changes a table by making it anew, and would not let go of one that others refer to.
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     # A deferred transaction that reads and then writes fails at once when another writer came between.
-    reading = connection.get_execution_options().get("diglot_read")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if options.get("diglot_read") else "BEGIN IMMEDIATE")

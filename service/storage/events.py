@@ -26,6 +26,12 @@ def list_unpublished(tx: sa.Connection, *, limit: int) -> list[Event]:
     return _list(tx, events.c.published_at.is_(None), limit)
 
 
+def list_unpublished_of(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> list[Event]:
+    """All that is accepted of these releases but not yet in the feeds, oldest first."""
+    where = sa.and_(events.c.published_at.is_(None), events.c.release_id.in_(list(release_ids)))
+    return _list(tx, where, None)
+
+
 def list_unplanned(tx: sa.Connection, *, limit: int) -> list[Event]:
     """Public, but without delivery rows yet, oldest first."""
     return _list(tx, events.c.published_at.is_not(None), limit)
@@ -43,6 +49,12 @@ def drop(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) -> No
     tx.execute(events.update().where(events.c.id.in_(list(event_ids))).values(published_at=now, planned_at=now))
 
 
+def lock_public(tx: sa.Connection, release_id: uuid.UUID) -> None:
+    """Of one release's public events nobody else plans any until the transaction ends."""
+    query = sa.select(events.c.id).where(events.c.release_id == release_id, events.c.published_at.is_not(None))
+    tx.execute(query.order_by(events.c.id).with_for_update()).all()
+
+
 def mark_planned(tx: sa.Connection, event_id: uuid.UUID, now: datetime) -> bool:
     """Whether this transaction is the one that plans the event."""
     change = events.update().where(events.c.id == event_id, events.c.planned_at.is_(None))
@@ -54,7 +66,7 @@ def set_aside(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) 
     tx.execute(events.update().where(events.c.id.in_(list(event_ids))).values(set_aside_at=now, planned_at=now))
 
 
-def _list(tx: sa.Connection, where: sa.ColumnElement[bool], limit: int) -> list[Event]:
+def _list(tx: sa.Connection, where: sa.ColumnElement[bool], limit: int | None) -> list[Event]:
     query = (
         sa.select(events).where(where, events.c.planned_at.is_(None))
         .order_by(events.c.created_at, events.c.id).limit(limit)

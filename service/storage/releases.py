@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Edition, Release, ReleaseState, Revision, Warning, Withdrawal
+from service.model import Edition, EventType, Release, ReleaseState, Revision, Warning, Withdrawal
 from service.storage.media import link_media, read_items, write_items
-from service.storage.tables import editions, releases, revisions
+from service.storage.tables import editions, events, releases, revisions
 
 _AT_REVISION = releases.join(
     revisions, sa.and_(revisions.c.release_id == releases.c.id, revisions.c.number == releases.c.revision)
@@ -35,7 +35,7 @@ def insert_release(tx: sa.Connection, release: Release) -> None:
 def insert_revision(tx: sa.Connection, release: Release, now: datetime) -> bool:
     """Whether the release was at the revision before this one and now is at this one, with its state and slug."""
     change = releases.update().where(releases.c.id == release.id, releases.c.revision == release.revision - 1)
-    values = {"revision": release.revision, "state": release.state, "slug": release.slug, "updated_at": now}
+    values = {name: getattr(release, name) for name in ("revision", "state", "slug", "updated_at")}
     if tx.execute(change.values(**values)).rowcount == 0:
         return False
     tx.execute(editions.delete().where(editions.c.release_id == release.id))
@@ -57,8 +57,9 @@ def find_release(tx: sa.Connection, release_id: uuid.UUID) -> Release | None:
 
 def lock_release(tx: sa.Connection, release_id: uuid.UUID) -> Release | None:
     """As `find_release`, and nobody else changes it until the transaction ends."""
-    query = _select(_AT_REVISION).where(releases.c.id == release_id)
-    return _first(tx, query.with_for_update(of=releases))
+    # Locked first and read then: a join that waits for a lock looks for the revision that was the newest before.
+    tx.execute(sa.select(releases.c.id).where(releases.c.id == release_id).with_for_update())
+    return find_release(tx, release_id)
 
 
 def find_revision(tx: sa.Connection, release_id: uuid.UUID, number: int) -> Release | None:
@@ -76,9 +77,14 @@ def list_revisions(
 
 
 def list_corrections(tx: sa.Connection, release: Release) -> list[Revision]:
-    """The public revisions that readers are told of by a note, newest first."""
+    """The public revisions after the one that readers saw first, those with a note for them, newest first."""
+    first = sa.select(sa.func.min(events.c.revision)).where(
+        events.c.release_id == release.id, events.c.type == EventType.RELEASE_PUBLISHED,
+        events.c.published_at.is_not(None),
+    )
     query = _select(_AT_EACH_REVISION).where(
-        releases.c.id == release.id, revisions.c.number.between(2, releases.c.public_revision)
+        releases.c.id == release.id, revisions.c.number > first.scalar_subquery(),
+        revisions.c.number <= releases.c.public_revision,
     )
     found = _revisions(tx, query.order_by(revisions.c.number.desc()))
     return [revision for revision in found if revision.release.change_note]
@@ -101,9 +107,10 @@ def list_releases(
 
 def list_overdue(tx: sa.Connection, now: datetime, *, limit: int) -> list[Release]:
     """Scheduled releases whose time has come, in the order of their times."""
-    query = _select(_AT_REVISION).where(releases.c.state == ReleaseState.SCHEDULED, releases.c.publish_at <= now)
-    query = query.order_by(releases.c.publish_at, releases.c.id).limit(limit)
-    return [_release(row) for row in tx.execute(query.with_for_update(of=releases))]
+    due = sa.select(releases.c.id).where(releases.c.state == ReleaseState.SCHEDULED, releases.c.publish_at <= now)
+    order = (releases.c.publish_at, releases.c.id)
+    ids = tx.execute(due.order_by(*order).limit(limit).with_for_update()).scalars().all()
+    return _list(tx, _select(_AT_REVISION).where(releases.c.id.in_(ids)).order_by(*order))
 
 
 def find_next_publish_at(tx: sa.Connection) -> datetime | None:

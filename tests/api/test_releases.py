@@ -219,6 +219,14 @@ def test_a_wrong_query_is_refused(client: FlaskClient, staff: Headers, query: st
     assert answer.json["errors"][0]["pointer"] == pointer
 
 
+@pytest.mark.parametrize("path", [
+    "/v1/releases?q=%00", "/v1/releases?language=a&language=%00", "/zh/releases/a%00b", "/feeds/%00.atom",
+])
+def test_a_character_that_no_database_takes_is_refused(client: FlaskClient, staff: Headers, path: str) -> None:
+    answer = client.get(path, headers=staff)
+    assert (answer.status_code, answer.json["code"]) == (400, "malformed_request")
+
+
 @pytest.mark.parametrize("path", ["/v1/releases/nonsense", "/v1/releases/0192f0c0-0000-7000-8000-000000000000"])
 def test_an_unknown_release_is_not_found(client: FlaskClient, staff: Headers, path: str) -> None:
     answer = client.get(path, headers=staff)

@@ -3,106 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from lxml import etree
 
-from service import subscriptions
 from service.archives import find_archive
-from service.config import Profile
-from service.deliveries import plan_due
 from service.errors import Invalid
 from service.feeds import ARCHIVE_ENTRIES, entry_id
 from service.lifecycle import IllegalMove
-from service.model import ApiKey, DeliveryState, Draft, EventType, Release, ReleaseState, Withdrawal
-from service.publishing import publish_due
+from service.model import DeliveryState, EventType, ReleaseState
+from service.publishing import BATCH
 from service.receipts import list_receivers
 from service.releases import (
     RevisionMismatch,
-    accept_release,
     get_release,
     publish_release,
-    publish_scheduled,
     revise_release,
     schedule_release,
     unschedule_release,
-    withdraw_release,
 )
 from service.siblings import StaleSiblings
-from service.storage import Storage, audit, deliveries, feeds, releases
-from service.validation import validate_release
-from tests.conftest import StoppedClock
-from tests.factories import make_desk
+from service.storage import audit, listings, releases
+from tests.core.newsroom import ATOM, TOMBSTONE, Newsroom, archive, claim, link, notes, owed, pushed, subscribe
 
-ATOM = "{http://www.w3.org/2005/Atom}"
-TOMBSTONE = "{http://purl.org/atompub/tombstones/1.0}deleted-entry"
 NAMES = (("zh", "zh-Hans"), ("en", "en"))
-
-
-@pytest.fixture
-def draft(release_document: dict[str, Any], profile: Profile) -> Draft:
-    return validate_release(release_document, profile)
-
-
-class Newsroom:
-    """The core in a few words."""
-
-    def __init__(self, storage: Storage, profile: Profile, clock: StoppedClock, draft: Draft) -> None:
-        self.storage, self.profile, self.clock, self.draft = storage, profile, clock, draft
-        self.desk: ApiKey = make_desk(storage)
-
-    def accept(self, state: ReleaseState = ReleaseState.PUBLISHED, **more: Any) -> Release:
-        return accept_release(self.storage, self.draft, state, self.clock(), self.desk, **more)
-
-    def move(self, action: Callable[..., Release], release: Release, *what: Any, **more: Any) -> Release:
-        return action(
-            self.storage, release.id, *what, self.clock(), self.desk, is_expected=lambda revision: True, **more
-        )
-
-    def correct(self, release: Release, *languages: str, **more: Any) -> Release:
-        return self.move(revise_release, release, self.changed(*languages), **more)
-
-    def changed(self, *languages: str) -> Draft:
-        editions = (
-            dataclasses.replace(edition, headline=f"{edition.headline} 2") if edition.language in languages else edition
-            for edition in self.draft.editions
-        )
-        return dataclasses.replace(self.draft, editions=tuple(editions))
-
-    def withdraw(self, release: Release, **more: Any) -> Release:
-        return self.move(withdraw_release, release, Withdrawal(reason={"en": "An error."}, **more))
-
-    def swap(self) -> int:
-        """What the publish task does, a second later."""
-        self.clock.advance(seconds=1)
-        while publish_scheduled(self.storage, self.clock()):
-            pass
-        count = publish_due(self.storage, self.profile, self.clock).count
-        plan_due(self.storage, self.profile, self.clock)
-        return count
-
-    def items(self, name: str) -> list[Any]:
-        return json.loads(self.body(f"/feeds/{name}.json"))["items"]
-
-    def atom(self, name: str) -> Any:
-        return etree.fromstring(self.body(f"/feeds/{name}.atom"))
-
-    def body(self, path: str) -> bytes:
-        with self.storage.read() as tx:
-            document = feeds.find_document(tx, path)
-        assert document
-        return document.body
-
-
-@pytest.fixture
-def newsroom(storage: Storage, profile: Profile, clock: StoppedClock, draft: Draft) -> Newsroom:
-    room = Newsroom(storage, profile, clock, draft)
-    room.swap()
-    return room
 
 
 def test_a_correction_changes_every_feed_at_once_and_keeps_its_ids(newsroom: Newsroom) -> None:
@@ -204,6 +129,18 @@ def test_what_was_withdrawn_before_anybody_saw_it_never_shows(newsroom: Newsroom
         assert releases.find_public_release(tx, release.slug) is None
 
 
+def test_what_was_withdrawn_behind_a_full_batch_never_shows(newsroom: Newsroom) -> None:
+    """After an outage more waits than one swap carries; the last event of a release counts, not the first."""
+    release = newsroom.accept()
+    for _ in range(BATCH):
+        newsroom.accept()
+    newsroom.withdraw(release)
+    newsroom.swap()
+    with newsroom.storage.read() as tx:
+        assert releases.find_public_release(tx, release.slug) is None
+        assert listings.page_ids(tx, "en", limit=BATCH, before=None)
+
+
 def test_what_was_corrected_before_anybody_saw_it_is_published_once(newsroom: Newsroom) -> None:
     subscribe(newsroom)
     release = newsroom.accept()
@@ -212,6 +149,53 @@ def test_what_was_corrected_before_anybody_saw_it_is_published_once(newsroom: Ne
     [delivery] = owed(newsroom, release)
     assert (delivery.event_type, delivery.revision) == (EventType.RELEASE_PUBLISHED, 2)
     assert newsroom.items("en")[0]["title"].endswith(" 2")
+
+
+def test_a_correction_shows_nowhere_before_the_swap(newsroom: Newsroom) -> None:
+    """Neither in an archive, which is drawn when it is asked for, nor in a feed that another release has drawn anew."""
+    first = [newsroom.accept() for _ in range(ARCHIVE_ENTRIES)]
+    newsroom.swap()
+    before = etree.tostring(archive(newsroom, 1))
+    newsroom.clock.advance(minutes=5)
+    newsroom.correct(first[3], "zh-Hans", "en")
+    assert etree.tostring(archive(newsroom, 1)) == before
+    newsroom.swap()
+    assert etree.tostring(archive(newsroom, 1)) != before
+
+
+def test_readers_are_told_only_of_corrections_to_what_they_saw(newsroom: Newsroom) -> None:
+    """The notes that staff made on a draft are the newsroom's own, on its page and in pushes."""
+    subscribe(newsroom)
+    release = newsroom.accept(ReleaseState.DRAFT)
+    newsroom.draft = dataclasses.replace(newsroom.changed("en"), change_note={"en": "Not cleared by the board."})
+    newsroom.correct(release)
+    newsroom.move(publish_release, release)
+    newsroom.swap()
+    assert notes(newsroom, release) == []
+    [push] = pushed(newsroom)
+    assert (push["state"], push["change_note"]) == ("published", {})
+    newsroom.draft = dataclasses.replace(newsroom.draft, change_note={"en": "A date was wrong."})
+    newsroom.correct(release, "zh-Hans", "en")
+    assert notes(newsroom, release) == []
+    newsroom.swap()
+    assert notes(newsroom, release) == [{"en": "A date was wrong."}]
+    assert pushed(newsroom) == [], "the first one's courier died"
+    [push] = pushed(newsroom)
+    assert (push["state"], push["change_note"]) == ("corrected", {"en": "A date was wrong."})
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+def test_a_clock_set_back_does_not_turn_a_life_round(newsroom: Newsroom, is_public: bool) -> None:
+    """A withdrawal is the last thing that happens to a release, also where it bears an earlier time than the first."""
+    release = newsroom.accept()
+    if is_public:
+        newsroom.swap()
+        newsroom.correct(release, "zh-Hans", "en")
+    newsroom.clock.advance(hours=-1)
+    newsroom.withdraw(release)
+    newsroom.swap()
+    assert newsroom.items("en") == newsroom.items("zh") == []
+    assert len(newsroom.atom("en").findall(TOMBSTONE)) == is_public
 
 
 def test_a_category_that_a_correction_takes_away_loses_the_entry(newsroom: Newsroom) -> None:
@@ -325,6 +309,19 @@ def test_a_correction_retires_what_still_waits_and_a_withdrawal_is_told_to_all_w
     assert withdrawals == {told}, "whoever was never sent anything needs no withdrawal"
 
 
+def test_what_a_dead_courier_held_is_not_sent_once_something_newer_is_owed(newsroom: Newsroom) -> None:
+    subscribe(newsroom)
+    release = newsroom.accept()
+    newsroom.swap()
+    assert [push["state"] for push in pushed(newsroom)] == ["published"]
+    newsroom.withdraw(release)
+    newsroom.swap()
+    assert [push["state"] for push in pushed(newsroom)] == [], "it is retired at once, and what follows comes next"
+    assert [push["state"] for push in pushed(newsroom)] == ["withdrawn"]
+    states = [(delivery.event_type, delivery.state) for delivery in owed(newsroom, release)]
+    assert (EventType.RELEASE_PUBLISHED, DeliveryState.SUPERSEDED) in states
+
+
 def test_receipts_say_per_language_what_was_sent_and_what_is_owed(newsroom: Newsroom) -> None:
     subscribe(newsroom)
     release = newsroom.accept()
@@ -346,33 +343,3 @@ def test_the_audit_log_tells_who_did_what_and_refuses_to_forget(newsroom: Newsro
     for statement in ("UPDATE audit SET actor = 'nobody'", "DELETE FROM audit"):
         with pytest.raises(Exception, match="append-only"), newsroom.storage.write() as tx:
             tx.exec_driver_sql(statement)
-
-
-def subscribe(newsroom: Newsroom) -> Any:
-    order = {
-        "partner": "P", "channel": "webhook", "callback": "https://p.example/", "languages": ["en", "zh-Hans"],
-    }
-    return subscriptions.subscribe(newsroom.storage, order, newsroom.clock()).id
-
-
-def claim(newsroom: Newsroom, subscription_id: Any) -> None:
-    """As a courier does that then dies: the partner may have it, for all that anybody knows."""
-    until = newsroom.clock() + timedelta(seconds=20)
-    with newsroom.storage.write() as tx:
-        held = deliveries.claim_due(tx, "courier", limit=1, now=newsroom.clock(), until=until)
-    assert [hold.subscription_id for hold in held] == [subscription_id]
-
-
-def owed(newsroom: Newsroom, release: Release) -> list[Any]:
-    with newsroom.storage.read() as tx:
-        return deliveries.list_for_release(tx, release.id, limit=50, before=None)
-
-
-def archive(newsroom: Newsroom, number: int) -> Any:
-    document = find_archive(newsroom.storage, newsroom.profile, newsroom.profile.languages[1], number, "atom")
-    assert document
-    return etree.fromstring(document.body)
-
-
-def link(document: Any, rel: str) -> str | None:
-    return next((each.get("href") for each in document.findall(f"{ATOM}link") if each.get("rel") == rel), None)

@@ -22,7 +22,6 @@ from service import keys
 from service.clock import utc_now
 from service.config import Settings, load_profile, read_settings
 from service.model import Role
-from service.processes import Program
 from service.publishing import publish_due
 from service.storage import Storage
 from service.supervisor import service_stages
@@ -33,9 +32,15 @@ PATIENCE_SECONDS = 90.0
 
 
 class Service:
-    """Web, worker and beat as `diglot run` starts them, on a broker and a database of the test's own."""
+    """Web, worker and beat as `diglot run` starts them, on a broker and a database of the test's own.
 
-    def __init__(self, folder: Path, database_url: str, valkey: Valkey) -> None:
+    More of them than there runs stand for a newsroom on several machines: ``web_processes`` behind one port,
+    and ``workers`` named worker, worker2 and so on.
+    """
+
+    def __init__(
+        self, folder: Path, database_url: str, valkey: Valkey, *, web_processes: int = 2, workers: int = 1
+    ) -> None:
         self.valkey, self._folder = valkey, folder
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
@@ -55,7 +60,12 @@ class Service:
         key = keys.make_key(self.storage, "test", Role.ADMIN, utc_now())[1]
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         programs = (program for stage in service_stages(self.settings) for program in stage)
-        self._programs: dict[str, Program] = {program.name: program for program in programs}
+        self._commands: dict[str, tuple[str, ...]] = {program.name: program.command for program in programs}
+        web, worker = self._commands["web"], self._commands["worker"]
+        count = web.index("--workers") + 1
+        self._commands["web"] = (*web[:count], str(web_processes), *web[count + 1:])
+        self._workers = ["worker", *(f"worker{number}" for number in range(2, workers + 1))]
+        self._commands |= {name: (*worker, "-n", f"{name}@%h") for name in self._workers}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *names: str, largest_file: int | None = None) -> None:
@@ -63,7 +73,7 @@ class Service:
         for name in names:
             with (self._folder / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    self._programs[name].command, env=self._environ, stdout=log, stderr=log,
+                    self._commands[name], env=self._environ, stdout=log, stderr=log,
                     cwd=ROOT, start_new_session=True,
                     preexec_fn=None if largest_file is None else functools.partial(
                         resource.setrlimit, resource.RLIMIT_FSIZE, (largest_file, largest_file)
@@ -71,7 +81,7 @@ class Service:
                 )
 
     def start_all(self) -> None:
-        self.start("web", "worker", "beat")
+        self.start("web", *self._workers, "beat")
         wait_until(lambda: self.get("/readyz")[0] == 200, "the service is ready", self.read_logs)
 
     def kill(self, name: str) -> None:
@@ -105,16 +115,21 @@ class Service:
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         return self._fetch(urllib.request.Request(self.base_url + path, headers=headers or {}))
 
-    def call(self, path: str, document: Any = None, method: str | None = None) -> Any:
+    def call(
+        self, path: str, document: Any = None, method: str | None = None, headers: dict[str, str] | None = None
+    ) -> Any:
         """The API with the admin's key; raises AssertionError unless it answers 2xx."""
-        status, body = self.try_call(path, document, method)
+        status, body = self.try_call(path, document, method, headers)
         assert 200 <= status < 300, (status, body)
         return json.loads(body) if body else None
 
-    def try_call(self, path: str, document: Any = None, method: str | None = None) -> tuple[int, bytes]:
+    def try_call(
+        self, path: str, document: Any = None, method: str | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
         """The status, 0 where nobody answers, and the body."""
         data = None if document is None else json.dumps(document).encode()
-        return self._fetch(urllib.request.Request(self.base_url + path, data, self.headers, method=method))
+        sent = self.headers | (headers or {})
+        return self._fetch(urllib.request.Request(self.base_url + path, data, sent, method=method))
 
     def subscribe(self, callback: str) -> Any:
         return self.call("/v1/subscriptions", {
@@ -138,10 +153,10 @@ class Service:
 
 
 @contextmanager
-def run_service(folder: Path, database_url: str) -> Iterator[Service]:
+def run_service(folder: Path, database_url: str, **more: int) -> Iterator[Service]:
     """The service, nothing of it started yet."""
     with start_valkey() as valkey:
-        service = Service(folder, database_url, valkey)
+        service = Service(folder, database_url, valkey, **more)
         try:
             yield service
         finally:

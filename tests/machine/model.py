@@ -1,0 +1,122 @@
+"""What a newsroom should show, told without a database: a few lists and one counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+LEGAL = {
+    "draft": {"revise": "draft", "schedule": "scheduled", "publish": "published"},
+    "scheduled": {
+        "revise": "scheduled", "schedule": "scheduled", "unschedule": "draft", "publish": "published",
+    },
+    "published": {"revise": "corrected", "withdraw": "withdrawn"},
+    "corrected": {"revise": "corrected", "withdraw": "withdrawn"},
+    "withdrawn": {},
+}
+PUBLIC = ("published", "corrected")
+
+
+@dataclass(frozen=True)
+class Words:
+    """One revision: language name to headline, the categories, and what readers are told of it."""
+
+    headlines: dict[str, str]
+    categories: tuple[str, ...]
+    note: str | None = None
+
+
+@dataclass
+class Known:
+    """One release. ``shown`` counts its public revision, ``turn`` orders the changes that readers saw."""
+
+    id: str
+    slug: str
+    state: str
+    revisions: list[Words]
+    publish_at: datetime | None = None
+    waiting: list[tuple[datetime, int]] = field(default_factory=list)
+    shown: int | None = None
+    first_shown: int | None = None
+    turn: int = 0
+    position: int | None = None
+    gone: bool = False
+    successor: Known | None = None
+
+    @property
+    def words(self) -> Words:
+        """What readers see."""
+        assert self.shown
+        return self.revisions[self.shown - 1]
+
+    @property
+    def is_live(self) -> bool:
+        return self.shown is not None and not self.gone
+
+
+class Model:
+    """``audit`` holds (action, slug, revision) in their order; ``to_plan`` the shown (release, revision, gone)."""
+
+    def __init__(self) -> None:
+        self.releases: list[Known] = []
+        self.audit: list[tuple[str, str, int]] = []
+        self.to_plan: list[tuple[Known, int, bool]] = []
+        self.position = self._turn = self._count = 0
+
+    def move(self, release: Known, name: str) -> None:
+        release.state = LEGAL[release.state][name]
+
+    def note(self, action: str, release: Known, revision: int | None = None) -> None:
+        self.audit.append((action, release.slug, revision or len(release.revisions)))
+
+    def owe(self, release: Known, at: datetime) -> None:
+        self._count += 1
+        release.waiting.append((at, self._count))
+
+    def due(self, now: datetime) -> list[Known]:
+        """Scheduled releases whose time has come, in the order of their times."""
+        found = [r for r in self.releases if r.state == "scheduled" and r.publish_at and r.publish_at <= now]
+        return sorted(found, key=lambda release: (release.publish_at, release.id))
+
+    def swap(self) -> int:
+        """Show whatever waits; how many releases change for readers."""
+        changed = sorted((r for r in self.releases if r.waiting), key=lambda release: min(release.waiting))
+        return sum(self._show(release) for release in changed)
+
+    def _show(self, release: Known) -> bool:
+        release.waiting = []
+        if release.state == "withdrawn" and not release.shown:
+            return False
+        self._turn += 1
+        release.turn = self._turn
+        action = "correction_went_public" if release.shown else "went_public"
+        if not release.shown:
+            self.position += 1
+            release.position = self.position
+            release.first_shown = len(release.revisions)
+        release.shown, release.gone = len(release.revisions), release.state == "withdrawn"
+        self.note("withdrawal_went_public" if release.gone else action, release)
+        self.to_plan.append((release, release.shown, release.gone))
+        return True
+
+    def live(self, category: str = "") -> list[Known]:
+        """Newest change first."""
+        found = [r for r in self.releases if r.is_live and (not category or category in r.words.categories)]
+        return sorted(found, key=lambda release: -release.turn)
+
+    def feed(self, category: str, most: int, archive_size: int) -> list[Known]:
+        live = self.live(category)
+        archived = self.position // archive_size * archive_size
+        return live[:most] + [r for r in live[most:] if not category and (r.position or 0) > archived]
+
+    def stones(self, category: str, most: int) -> list[Known]:
+        found = [r for r in self.releases if r.gone and (not category or category in r.words.categories)]
+        return sorted(found, key=lambda release: -release.turn)[:most]
+
+    def archive(self, number: int, size: int) -> list[Known]:
+        """Newest position first, the withdrawn among them."""
+        span = range((number - 1) * size + 1, number * size + 1)
+        return sorted((r for r in self.releases if r.position in span), key=lambda release: -(release.position or 0))
+
+    def listed(self) -> list[Known]:
+        return sorted((r for r in self.releases if r.is_live), key=lambda release: -(release.position or 0))

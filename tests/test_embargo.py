@@ -1,0 +1,300 @@
+"""Nothing of what isn't public yet shows outside: every route and channel, against a newsroom that has no secrets."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import itertools
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+
+from service import keys
+from service.api.auth import PUBLIC
+from service.app import create_app
+from service.config import Profile, Settings
+from service.deliveries import CLAIM, plan_due
+from service.edge import Services
+from service.formats import FORMATS
+from service.messages import load_catalogue
+from service.model import Attempt, Claim, DeliveryState, Role
+from service.publishing import publish_due
+from service.releases import publish_scheduled
+from service.storage import Storage, deliveries
+from service.storage.deliveries import Outcome
+from tests.conftest import RecordingQueue, StoppedClock, bearer
+from tests.services.postgres import Postgres
+
+# In the headline, the text, the notes and the reason of each secret.
+WORD, CHINESE_WORD = "Zanzibar", "坦桑尼亚"
+UNKNOWN = "01990000-0000-7000-8000-00000000dead"
+Seen = tuple[int, list[tuple[str, str]], bytes]
+
+
+class Ids:
+    """Ids in place of chance: what is secret takes none away from the public."""
+
+    def __init__(self) -> None:
+        self.secret = False
+        self._counts = {False: itertools.count(1), True: itertools.count(1)}
+
+    def __call__(self) -> uuid.UUID:
+        number = (next(self._counts[self.secret]) << 1) + self.secret
+        return uuid.UUID(int=(0x0199 << 112) + (7 << 76) + (1 << 63) + number)
+
+
+@dataclass
+class Room:
+    """One newsroom over HTTP; ``secrets`` are the ids and slugs that nobody outside may see."""
+
+    services: Services
+    clock: StoppedClock
+    document: dict[str, Any]
+    client: FlaskClient = field(init=False)
+    secrets: list[str] = field(default_factory=list)
+    public: list[str] = field(default_factory=list)
+    slugs: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.client = create_app(self.services).test_client()
+        self.staff, self.partner = self._make_key(Role.STAFF), self._make_key(Role.PARTNER, "P")
+        order = {
+            "partner": "P", "channel": "webhook", "callback": "http://127.0.0.1:9/", "languages": ["zh-Hans", "en"],
+        }
+        self.public.append(self.call("/v1/subscriptions", order)["id"])
+
+    def _make_key(self, role: Role, partner: str | None = None) -> dict[str, str]:
+        return bearer(keys.make_key(self.services.storage, "key", role, self.clock(), partner)[1])
+
+    def call(self, path: str, document: Any = None, **more: Any) -> Any:
+        answer = self.client.open(path, method=more.pop("method", "POST"), json=document or {}, headers={
+            **self.staff, "If-Match": "*",
+        })
+        assert answer.status_code < 300, answer.text
+        return answer.json
+
+    def post(self, headline: str, **more: Any) -> Any:
+        document = copy.deepcopy(self.document) | more
+        document["editions"]["en"]["headline"] = headline
+        return self.call("/v1/releases", document)
+
+    def hide(self, name: str, **more: Any) -> Any:
+        document = copy.deepcopy(self.document) | more
+        for tag, word in (("en", WORD), ("zh-Hans", CHINESE_WORD)):
+            for part in ("headline", "summary", "body_text"):
+                document["editions"][tag][part] = f"{word} {name} {document['editions'][tag].get(part, '')}"
+        release = self.call("/v1/releases", document)
+        self.secrets += [release["id"], release["slug"]]
+        return release
+
+    def swap(self) -> list[bytes]:
+        """What the workers do; the bodies that couriers take."""
+        while publish_scheduled(self.services.storage, self.clock()):
+            pass
+        publish_due(self.services.storage, self.services.profile, self.clock)
+        plan_due(self.services.storage, self.services.profile, self.clock)
+        taken: list[bytes] = []
+        while claims := self._claim():
+            taken += [claim.body for claim in claims]
+            outcomes = [
+                Outcome(
+                    claim=claim, state=DeliveryState.DELIVERED, next_attempt_at=None,
+                    attempt=Attempt(number=claim.attempt, started_at=self.clock(), duration_ms=1, status=204),
+                )
+                for claim in claims
+            ]
+            with self.services.storage.write() as tx:
+                assert not deliveries.record_outcomes(tx, outcomes)
+        return taken
+
+    def _claim(self) -> list[Claim]:
+        now = self.clock()
+        with self.services.storage.write() as tx:
+            return deliveries.claim_due(tx, "me", limit=99, now=now, until=now + CLAIM)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make_room(
+    request: pytest.FixtureRequest, tmp_path: Path, settings: Settings, profile: Profile,
+    release_document: dict[str, Any],
+) -> Iterator[Callable[[], Room]]:
+    rooms: list[Room] = []
+
+    def make() -> Room:
+        if request.param == "sqlite":
+            storage = Storage(f"sqlite:///{tmp_path}/{len(rooms)}.sqlite3")
+        else:
+            server: Postgres = request.getfixturevalue("postgres")
+            storage = Storage(server.create_database())
+        storage.migrate()
+        clock = StoppedClock()
+        services = Services(
+            settings=settings, profile=profile, storage=storage, queue=RecordingQueue(), clock=clock  # type: ignore[arg-type]
+        )
+        rooms.append(Room(services, clock, release_document))
+        return rooms[-1]
+
+    yield make
+    for room in rooms:
+        room.services.storage.close()
+
+
+@pytest.fixture
+def database_url() -> str:
+    """The settings' own is not used here."""
+    return "sqlite://"
+
+
+def hide_one_of_each_kind(room: Room) -> None:
+    at = (room.clock() + timedelta(hours=1)).isoformat(timespec="seconds")
+    scheduled, draft = room.hide("scheduled", publish_at=at), room.hide("draft", status="draft")
+    reworded = copy.deepcopy(room.document) | {"change_note": {"en": f"{WORD} again."}}
+    for release in (scheduled, draft):
+        room.call(f"/v1/releases/{release['id']}", reworded, method="PUT")
+    room.call(f"/v1/releases/{room.hide('unscheduled', publish_at=at)['id']}/unschedule")
+    withdrawn = room.hide("withdrawn")
+    room.call(f"/v1/releases/{withdrawn['id']}/withdraw", {"reason": {"en": WORD, "zh-Hans": CHINESE_WORD}})
+
+
+def live(room: Room, ids: Ids, *, has_secrets: bool) -> list[bytes]:
+    """Some public life, with secrets kept meanwhile or without; all that was pushed."""
+    pushed = room.swap()
+    for number in range(1, 4):
+        room.clock.advance(seconds=2)
+        release = room.post(f"Public number {number}")
+        room.public.append(release["id"])
+        room.slugs.append(release["slug"])
+        if has_secrets:
+            ids.secret = True
+            hide_one_of_each_kind(room)
+            ids.secret = False
+        room.clock.advance(seconds=2)
+        pushed += room.swap()
+    if has_secrets:
+        # Nothing but secrets waits.
+        ids.secret = True
+        hide_one_of_each_kind(room)
+        assert room.swap() == []
+        ids.secret = False
+    corrected = copy.deepcopy(room.document) | {"change_note": {"en": "A date."}, "siblings": "unaffected"}
+    corrected["editions"]["en"]["headline"] = "Public number 1 corrected"
+    room.call(f"/v1/releases/{room.public[1]}", corrected, method="PUT")
+    room.call(f"/v1/releases/{room.public[2]}/withdraw", {"reason": {"en": "An error."}})
+    room.clock.advance(seconds=40)
+    return pushed + room.swap()
+
+
+def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
+    """What to put where a route has a variable. A new variable has to be named here, or the walk fails."""
+    profile = room.services.profile
+    languages = [language.url_name for language in profile.languages]
+    feeds = [*languages, *profile.categories, secrets[0], secrets[1]]
+    named = sorted({code.split(".")[1] for code in load_catalogue("en") if code.startswith("problem.")})
+    return {
+        "url_name": [*languages, "fr"],
+        "name": [f"{feed}.{format}" for feed in feeds for format in (*FORMATS, "xml")],
+        "format": [*FORMATS],
+        "number": [1, 2],
+        "slug": [*room.slugs, *secrets, "nothing"],
+        "code": [*named, "nothing"],
+        "filename": ["diglot.css", secrets[1]],
+        "path": ["index.html", secrets[1]],
+        "release_id": [*room.public, *secrets, UNKNOWN],
+        "subscription_id": [*room.public, *secrets, UNKNOWN],
+        "key_id": [secrets[0], UNKNOWN],
+    }
+
+
+def urls_of(rule: Rule, values: dict[str, list[Any]]) -> Iterator[str]:
+    unknown = rule.arguments - set(values)
+    assert not unknown, f"{rule.rule} is new: say in `candidates` what {unknown} can be"
+    names = sorted(rule.arguments)
+    for chosen in itertools.product(*(values[name] for name in names)):
+        built = rule.build(dict(zip(names, chosen, strict=True)), append_unknown=False)
+        assert built, f"no URL can be built for {rule.rule}"
+        yield built[1]
+
+
+def walk(room: Room, secrets: list[str]) -> Iterator[tuple[str, Seen]]:
+    """Every answer that anybody outside can get: without a key, and with a partner's."""
+    values = candidates(room, secrets)
+    ask = f"?q={WORD}&state=scheduled&before=3&limit=100&cursor={secrets[0]}"
+    curious = {"Accept-Encoding": "gzip", "Accept-Language": "zh", "If-None-Match": "*"}
+    for rule in sorted(room.client.application.url_map.iter_rules(), key=lambda rule: "GET" not in rule.methods):
+        methods = (rule.methods or set()) - {"OPTIONS"}
+        for url in urls_of(rule, values):
+            callers = ({},) if rule.endpoint in PUBLIC else ({}, room.partner)
+            for method, caller in itertools.product(sorted(methods), callers):
+                yield from _look(room, method, url, caller)
+            if "GET" in methods:
+                yield from _look(room, "GET", url + ask, {**callers[-1], **curious})
+
+
+def _look(room: Room, method: str, url: str, headers: dict[str, str]) -> Iterator[tuple[str, Seen]]:
+    kind = {} if method in ("GET", "HEAD") else {"json": {}}
+    with room.client.open(url, method=method, headers=headers, **kind) as answer:
+        seen = [(name, value) for name, value in answer.headers if name != "Date"]
+        place = f"{method} {url} {'with a key' if 'Authorization' in headers else ''}"
+        yield place, (answer.status_code, seen, answer.data)
+
+
+def test_no_route_and_no_push_tells_of_what_is_not_public(
+    make_room: Callable[[], Room], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed, rooms, secrets = [], [], []
+    for has_secrets in (True, False):
+        ids = Ids()
+        monkeypatch.setattr("uuid_utils.compat.uuid7", ids)
+        room = make_room()
+        pushed.append(live(room, ids, has_secrets=has_secrets))
+        rooms.append(room)
+        secrets += room.secrets
+    assert pushed[0] == pushed[1] and len(pushed[0]) > 4
+    words = [word.lower().encode() for word in (WORD, CHINESE_WORD, *secrets)]
+    assert not any(word in body for word in words for body in map(bytes.lower, pushed[0]))
+    shown = 0
+    for (place, guarded), (_, plain) in zip(*(walk(room, secrets) for room in rooms), strict=True):
+        assert guarded == plain, place
+        status, headers, body = guarded
+        text = gzip.decompress(body) if ("Content-Encoding", "gzip") in headers and body else body
+        told = text.lower() + str(headers).encode().lower()
+        # Who asks for an id may be told that there is none of that name: in both rooms alike.
+        assert not [word for word in words if word in told and word not in place.lower().encode()], place
+        assert status != 404 or ("Cache-Control", "no-store") in headers, place
+        shown += status == 200
+    assert shown > 100, "the walk met hardly anything"
+
+
+def test_a_page_is_not_there_until_its_very_minute_and_nobody_keeps_its_absence(
+    make_room: Callable[[], Room]
+) -> None:
+    room = make_room()
+    room.swap()
+    at = (room.clock() + timedelta(hours=1)).replace(microsecond=0)
+    release = room.hide("scheduled", publish_at=at.isoformat())
+    paths = [f"/{name}/releases/{release['slug']}" for name in ("zh", "en")]
+    for now in (room.clock(), at - timedelta(microseconds=1)):
+        room.clock.now = now
+        room.swap()
+        for path in paths:
+            answer = room.client.get(path)
+            assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store")
+    room.clock.now = at
+    room.swap()
+    for path, name in zip(paths, ("zh", "en"), strict=True):
+        assert room.client.get(path).status_code == 200
+        assert release["slug"] in room.client.get(f"/feeds/{name}.atom").text
+
+
+def test_the_walk_refuses_a_route_that_it_cannot_walk(make_room: Callable[[], Room]) -> None:
+    room = make_room()
+    room.client.application.url_map.add(Rule("/topics/<topic>", endpoint="web.topic", methods=["GET"]))
+    with pytest.raises(AssertionError, match="topic"):
+        list(walk(room, [UNKNOWN, "slug"]))

@@ -70,8 +70,7 @@ def test_an_empty_list_reads_as_none() -> None:
 def test_words_of_the_program_become_words_of_the_language() -> None:
     assert "没有编号为 7 的发布稿" in say("zh", "problem.not_found.detail", kind="release", id="7")
     assert "应为引号中的文本" in say("zh", "fault.wrong_type", expected=["string"])
-    reason = "Expecting ',' delimiter"
-    assert "缺少逗号" in say("zh", "problem.malformed_json.detail", line=1, column=2, reason=reason)
+    assert "缺少逗号" in say("zh", "problem.malformed_json.detail", line=1, column=2, reason="comma_missing")
 
 
 def test_what_comes_from_outside_is_no_template() -> None:

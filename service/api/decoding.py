@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from flask import request, url_for
 
 from service.edge import services
 from service.errors import DiglotError, Fault, Invalid, NotFound
+from service.strict_json import parse_json
 
 DEFAULT_LIMIT = 20
 MOST_LIMIT = 100
 
 Item = TypeVar("Item")
-
-
-class MalformedJson(DiglotError):
-    """``line`` and ``column`` count from 1; ``reason`` is the parser's."""
-
-    code = "malformed_json"
 
 
 class WrongEncoding(DiglotError):
@@ -37,7 +31,7 @@ class WrongMediaType(DiglotError):
 
 
 def read_json(media_type: str = "application/json") -> Any:
-    """The request's body as a JSON value. Raises WrongMediaType, WrongEncoding or MalformedJson."""
+    """The request's body as a JSON value. Raises WrongMediaType, WrongEncoding or what `parse_json` does."""
     if request.mimetype not in (media_type, "application/json"):
         raise WrongMediaType(expected=media_type)
     body = request.get_data()
@@ -45,26 +39,7 @@ def read_json(media_type: str = "application/json") -> Any:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise WrongEncoding(offset=error.start) from None
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
-    except json.JSONDecodeError as error:
-        raise MalformedJson(line=error.lineno, column=error.colno, reason=error.msg) from None
-    except (RecursionError, ValueError) as error:
-        raise MalformedJson(line=1, column=1, reason=str(error)) from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 8259 section 4: of a repeated name nobody knows which value was meant."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {repeated!r} stands twice in one object")
-    return members
+    return parse_json(text)
 
 
 def read_id(kind: str, text: str) -> uuid.UUID:

@@ -10,11 +10,12 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from service.api.auth import Forbidden, Unauthorized
-from service.api.decoding import MalformedJson, WrongEncoding, WrongMediaType
+from service.api.decoding import WrongEncoding, WrongMediaType
 from service.edge import services, speech
 from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
 from service.messages import say
 from service.model import Warning
+from service.strict_json import MalformedJson, RepeatedName, TooDeep
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ RETRY_AFTER_SECONDS = 5
 # The first that fits, so subclasses stand before their base.
 _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (MalformedJson, 400),
+    (RepeatedName, 400),
+    (TooDeep, 400),
     (WrongEncoding, 400),
     (Unauthorized, 401),
     (Forbidden, 403),

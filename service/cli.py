@@ -98,6 +98,8 @@ def _storage() -> Storage:
 
 def main() -> None:
     """The entry point: what went wrong is said in a line, never as a traceback."""
+    # All that this and its children write is for this user alone.
+    os.umask(0o077)
     try:
         diglot()
     except DiglotError as error:

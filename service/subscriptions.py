@@ -82,7 +82,9 @@ def _get(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscri
 
 
 def _end(tx: Transaction, subscription: Subscription, state: SubscriptionState, reason: str) -> None:
-    subscriptions.update_subscription(tx, dataclasses.replace(subscription, state=state, ended_reason=reason))
+    # Nothing is signed for it any more, so the secret goes too.
+    ended = dataclasses.replace(subscription, state=state, ended_reason=reason, secret="")
+    subscriptions.update_subscription(tx, ended)
     deliveries.abandon_due(tx, subscription.id)
 
 

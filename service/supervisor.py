@@ -59,6 +59,8 @@ def hold_data(data_dir: Path, *, patience_seconds: float = LOCK_PATIENCE_SECONDS
     """
     try:
         (data_dir / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The secrets of webhooks lie in it, and an older folder may be open to every user of the machine.
+        data_dir.chmod(0o700)
         descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(reason=f"{data_dir} can't be written to: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from flask.testing import FlaskClient
 from service import keys
 from service.model import Role
 from service.storage import Storage
+from service.subscriptions import end_subscription
 from tests.conftest import RecordingQueue, StoppedClock, bearer
 
 Headers = dict[str, str]
@@ -136,3 +138,18 @@ def test_the_configured_admin_key_follows_the_environment(storage: Storage, cloc
         assert keys.ensure_admin(storage, configured, clock()) is None
         assert keys.find_caller(storage, configured)
         assert keys.find_caller(storage, retired) is None
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_the_secret_is_erased_with_the_subscription(
+    client: FlaskClient, staff: Headers, storage: Storage, is_deleted: bool
+) -> None:
+    made = client.post("/v1/subscriptions", json=ORDER, headers=staff).json
+    if is_deleted:
+        client.delete(f"/v1/subscriptions/{made['id']}", headers=staff)
+    else:
+        with storage.write() as tx:
+            end_subscription(tx, uuid.UUID(made["id"]), "gone")
+    with storage.read() as tx:
+        kept = repr(tx.exec_driver_sql("SELECT * FROM subscriptions").all())
+    assert "Daily" in kept and "whsec_" not in kept

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit, urlunsplit
+
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from service.api import docs, health, keys, releases, subscriptions
 from service.api.auth import guard
-from service.api.problems import install_problems
+from service.api.problems import answer_http_error, install_problems
 from service.edge import Services, install
 from service.web import routes
 
@@ -19,12 +23,19 @@ def create_app(services: Services) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     install(app, services)
     install_problems(app)
+    app.register_error_handler(404, answer_missing)
     app.before_request(guard)
     app.after_request(add_safety_headers)
+    app.after_request(stay_on_host)
     for part in (releases, subscriptions, keys, health, docs, routes):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(docs.swagger_ui)
     return app
+
+
+def answer_missing(error: HTTPException) -> Response:
+    """A page for people, a problem for programs."""
+    return routes.missing_page() if routes.is_for_people() else answer_http_error(error)
 
 
 def add_safety_headers(response: Response) -> Response:
@@ -36,4 +47,14 @@ def add_safety_headers(response: Response) -> Response:
             "default-src 'none'; style-src 'self'; img-src https: http: data:; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'"
         )
+    return response
+
+
+def stay_on_host(response: Response) -> Response:
+    """Werkzeug's own redirects name the host of the request, which may lie, and which a cache would keep."""
+    error = request.routing_exception
+    if isinstance(error, RequestRedirect):
+        parts = urlsplit(error.new_url)
+        response.headers["Location"] = urlunsplit(("", "", parts.path, parts.query, ""))
+        response.data = b""
     return response

@@ -18,7 +18,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 PUBLIC = frozenset({
     "static", "docs.describe", "swagger_ui.show",
     "health.healthz", "health.readyz",
-    "web.home", "web.list_page", "web.release_page", "web.problem_page", "web.feed",
+    "web.robots", "web.favicon", "web.home", "web.list_page", "web.release_page", "web.problem_page", "web.feed",
 })
 
 

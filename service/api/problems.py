@@ -61,8 +61,6 @@ def answer_error(error: DiglotError) -> Response:
 def answer_http_error(error: HTTPException) -> Response:
     """What Flask and Werkzeug refuse by themselves."""
     status = error.code or 500
-    if status < 400:
-        return error.get_response()  # a redirect
     params: dict[str, Any] = {}
     if isinstance(error, MethodNotAllowed):
         params["allowed"] = sorted(error.valid_methods or ())

@@ -45,17 +45,26 @@ def feed(name: str) -> Response:
 @blueprint.get("/")
 def home() -> Response:
     """To the list in the reader's language, else in the newsroom's first."""
-    profile = services().profile
-    tags = [language.tag for language in profile.languages]
-    wanted = (_closest(tag, tags) for tag in request.accept_languages.values())
-    language = profile.find_language(next(filter(None, wanted), tags[0]))
-    assert language
-    response = Response(status=302, headers={"Location": f"/{language.url_name}/"})
+    response = Response(status=302, headers={"Location": f"/{_wanted().url_name}/"})
     response.vary.add("Accept-Language")
     return response
 
 
-@blueprint.get("/<url_name>/")
+@blueprint.get("/robots.txt")
+def robots() -> Response:
+    """RFC 9309. Pages and feeds are for everybody."""
+    return _cacheable(Response("User-agent: *\nDisallow: /v1/\n", mimetype="text/plain"))
+
+
+@blueprint.get("/favicon.ico")
+def favicon() -> Response:
+    """What browsers ask for beside a document that names no icon, such as a feed."""
+    icon = services().profile.icon
+    return _cacheable(Response(status=302, headers={"Location": icon})) if icon else abort(404)
+
+
+# Either spelling, so that no address that leads nowhere is first sent on to another one.
+@blueprint.get("/<url_name>/", strict_slashes=False)
 def list_page(url_name: str) -> Response:
     language = _language(url_name)
     with services().storage.read() as tx:
@@ -89,6 +98,30 @@ def problem_page(code: str) -> Response:
     response.vary.add("Accept-Language")
     response.content_language.add(language.tag)
     return _cacheable(response)
+
+
+def is_for_people() -> bool:
+    """Whether the caller would rather have a page than JSON: browsers say so, programs don't."""
+    best = request.accept_mimetypes.best_match(["application/problem+json", "text/html"])
+    return best == "text/html" and not request.path.startswith("/v1/")
+
+
+def missing_page() -> Response:
+    """That there is nothing, in the language of the path, else in the reader's."""
+    named = services().profile.find_language_by_url_name(request.path.split("/")[1])
+    response = _missing(named or _wanted())
+    response.vary.update(("Accept", "Accept-Language"))
+    return response
+
+
+def _wanted() -> Language:
+    """The newsroom's language that the reader asks for, else its first."""
+    profile = services().profile
+    tags = [language.tag for language in profile.languages]
+    wanted = (_closest(tag, tags) for tag in request.accept_languages.values())
+    language = profile.find_language(next(filter(None, wanted), tags[0]))
+    assert language
+    return language
 
 
 def _closest(wanted: str, tags: list[str]) -> str | None:

@@ -86,7 +86,8 @@ def test_an_unknown_key_is_refused(language: str) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "expected"),
-    [("zh-Hans", "zh"), ("zh-TW", "zh"), ("ZH", "zh"), ("en", "en"), ("zha", "en"), ("fr", "en")],
+    [("zh-Hans", "zh"), ("zh-TW", "zh"), ("ZH", "zh"), ("en", "en"), ("zha", "en"), ("fr", "en"), ("cmn", "zh"),
+     ("yue-Hant-HK", "zh"), ("wuu", "zh"), ("", "en"), ("*", "en"), ("x;;", "en")],
 )
 def test_any_chinese_reads_chinese_and_all_others_english(tag: str, expected: str) -> None:
     assert ui_language(tag) == expected

@@ -62,3 +62,15 @@ def test_the_icon_is_the_newsrooms(client: FlaskClient, services: Services) -> N
     profile = dataclasses.replace(services.profile, icon="https://news.example/icon.png")
     branded = create_app(dataclasses.replace(services, profile=profile)).test_client()
     assert branded.get("/favicon.ico").headers["Location"] == "https://news.example/icon.png"
+
+
+@pytest.mark.parametrize(("accepted", "language"), [
+    ("zh,en", "zh"), ("en,zh", "en"), ("zh-CN,en", "zh"), ("zh;q=0.9,en;q=0.9", "zh"), ("en;q=0.8,zh;q=0.9", "zh"),
+    ("cmn", "zh"), ("yue-HK,en;q=0.5", "zh"), ("fr,zh;q=0.5", "zh"), ("zh;q=0,en", "en"), ("fr", "en"), ("*", "en"),
+    ("zh-Hans-CN;q=0.4, *;q=0.1", "zh"), ("", "en"), (";;=,", "en"), ("x-zh", "en"), ("fr," * 5000 + "zh", "en"),
+])
+def test_the_caller_is_answered_in_the_first_language_of_theirs_that_we_speak(
+    client: FlaskClient, accepted: str, language: str
+) -> None:
+    answer = client.get("/v1/releases", headers={"Accept-Language": accepted})
+    assert answer.headers["Content-Language"] == language

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import click
@@ -29,7 +30,10 @@ def run() -> None:
     """Start web, worker, beat and, unless DIGLOT_REDIS_URL is set, a broker. Ctrl-C stops it."""
     settings = read_settings()
     profile = load_profile(settings.profile_path)
-    sys.exit(supervisor.run(settings, os.environ, prepare=lambda: prepare(settings, profile)))
+    status = supervisor.run(
+        settings, os.environ, prepare=lambda: prepare(settings, profile), announce=lambda: _announce(settings)
+    )
+    sys.exit(status)
 
 
 @diglot.command()
@@ -49,13 +53,30 @@ def prepare(settings: Settings, profile: Profile) -> None:
     _greet(settings, profile, made)
 
 
+def find_port_hint(base_url: str, port: int) -> str | None:
+    """What to say where the newsroom's address is this machine, yet another port than the one that listens."""
+    parts = urlsplit(base_url)
+    if parts.hostname not in ("127.0.0.1", "::1", "localhost") or (parts.port or 80) == port:
+        return None
+    return (
+        f"Careful: the newsroom profile says {base_url}, but this listens on port {port}, so these addresses lead "
+        f"elsewhere. Write port {port} into the profile's base_url, or set DIGLOT_PORT={parts.port or 80}."
+    )
+
+
 def _greet(settings: Settings, profile: Profile, made: str | None) -> None:
     click.echo(f"Diglot publishes {profile.base_url}/ and keeps its data in {settings.data_dir}")
+    if hint := find_port_hint(profile.base_url, settings.port):
+        click.echo(f"  {hint}", err=True)
     for language in profile.languages:
         click.echo(f"  {language.name}: {profile.list_url(language)}  {profile.feed_address(language)}.atom|.rss|.json")
     click.echo(f"  API: {profile.base_url}/docs/")
     if made:
         click.echo(f"  Your first API key, shown only this once: {made}")
+
+
+def _announce(settings: Settings) -> None:
+    click.echo(f"Ready: listening on {supervisor.HOST}:{settings.port}. Ctrl-C stops it.")
 
 
 @diglot.group("keys")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
-from service.supervisor import hold_data
+import pytest
+
+from service.cli import find_port_hint
+from service.config import read_settings
+from service.supervisor import answers_http, hold_data
 from tests.conftest import ROOT
 
 
@@ -33,3 +40,91 @@ def test_a_data_folder_that_others_could_enter_is_closed_to_them(tmp_path: Path)
     tmp_path.chmod(0o755)
     with hold_data(tmp_path):
         assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h/0", "rediss://h", "redis+socket:///x?virtual_host=0", "sentinel://a;sentinel://b"]
+)
+def test_each_form_of_redis_that_celery_serves_is_taken(url: str) -> None:
+    assert read_settings({"DIGLOT_REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize("url", ["sqlite:////x/y.db", "postgresql+psycopg://u:p@h/d"])
+def test_each_form_of_database_that_is_served_is_taken(url: str) -> None:
+    assert read_settings({"DIGLOT_DATABASE_URL": url}).database_url == url
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_the_address_that_postgresqls_own_tools_take_is_taken(scheme: str) -> None:
+    url = read_settings({"DIGLOT_DATABASE_URL": f"{scheme}://u:p@h/d"}).database_url
+    assert url == "postgresql+psycopg://u:p@h/d"
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("DIGLOT_REDIS_URL", "bogus", "must begin with redis://"),
+    ("DIGLOT_REDIS_URL", "amqp://u:hunter2@h", "not with amqp://…"),
+    ("DIGLOT_DATABASE_URL", "foo://u:hunter2@x", "must begin with sqlite:///"),
+    ("DIGLOT_DATABASE_URL", "mysql://x/y", "not with mysql://…"),
+    ("DIGLOT_DATABASE_URL", "postgresql://u:hunter2@h:port/d", "can't be read"),
+    ("DIGLOT_ADMIN_KEY", "hunter2", "at least 20"),
+    ("DIGLOT_ADMIN_KEY", "hunter2 hunter2 hunter2 hunter2", "at least 20"),
+])
+def test_a_variable_that_cannot_be_used_is_named_in_a_line_without_its_secret(
+    tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    ended = diglot(tmp_path, "migrate", **{name: value})
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"diglot: {name} ") and words in ended.stderr
+    assert "Traceback" not in ended.stderr and "hunter2" not in ended.stderr
+
+
+@pytest.mark.parametrize("character", ["\x01", "\ud800", "\uffff"])
+def test_a_profile_that_no_feed_could_carry_is_refused(tmp_path: Path, character: str) -> None:
+    profile = json.loads((ROOT / "newsroom.json").read_text("utf-8"))
+    profile["name"]["en"] += character
+    (tmp_path / "newsroom.json").write_text(json.dumps(profile), "utf-8")
+    ended = diglot(tmp_path, "migrate", DIGLOT_PROFILE=str(tmp_path / "newsroom.json"))
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
+    assert f"/name/en in the newsroom profile holds characters that no feed may carry: U+{ord(character):04X}." in (
+        ended.stderr
+    )
+
+
+def test_addresses_that_lead_elsewhere_are_warned_of(tmp_path: Path) -> None:
+    assert "DIGLOT_PORT=8080" in diglot(tmp_path, "migrate", DIGLOT_PORT="8081").stderr
+    assert diglot(tmp_path, "migrate").stderr == ""
+
+
+@pytest.mark.parametrize(("base_url", "port", "is_told"), [
+    ("http://127.0.0.1:8080", 8080, False), ("http://127.0.0.1:8080", 9, True), ("http://localhost", 80, False),
+    ("http://[::1]:1", 2, True), ("https://news.example", 8080, False), ("https://news.example:444", 8080, False),
+])
+def test_only_an_address_of_this_machine_can_have_the_wrong_port(base_url: str, port: int, is_told: bool) -> None:
+    assert bool(find_port_hint(base_url, port)) is is_told
+
+
+def test_run_says_when_it_is_ready_and_says_nothing_else_to_worry_about(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    profile = json.loads((ROOT / "newsroom.json").read_text("utf-8")) | {"base_url": f"http://127.0.0.1:{port}"}
+    (tmp_path / "newsroom.json").write_text(json.dumps(profile), "utf-8")
+    environ = {
+        **os.environ, "PYTHONUNBUFFERED": "1", "DIGLOT_PORT": str(port), "DIGLOT_DATA_DIR": str(tmp_path / "data"),
+        "DIGLOT_PROFILE": str(tmp_path / "newsroom.json"),
+    }
+    command = [sys.executable, "-c", "from service.cli import main; main()", "run"]
+    with (tmp_path / "errors").open("w+") as errors, subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=errors, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            ready = next(line for line in process.stdout if line.startswith("Ready"))
+            assert ready == f"Ready: listening on 127.0.0.1:{port}. Ctrl-C stops it.\n"
+            assert answers_http(port)
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        errors.seek(0)
+        said = errors.read()
+    assert "superuser" not in said and "Python threads" not in said

@@ -10,9 +10,9 @@ from typing import Any
 import alembic.command
 import alembic.config
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
-from service.errors import StorageUnavailable
+from service.errors import ConfigurationError, StorageUnavailable
 
 BUSY_SECONDS = 5.0
 
@@ -21,11 +21,18 @@ Transaction = sa.Connection
 
 
 class Storage:
-    """The database. Every statement runs in `read` or `write`; nothing else opens a connection."""
+    """The database. Every statement runs in `read` or `write`; nothing else opens a connection.
+
+    Raises ConfigurationError for a URL that is none.
+    """
 
     def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
-        self.engine = _make_engine(url, busy_seconds)
+        try:
+            self.engine = _make_engine(url, busy_seconds)
+        except (ArgumentError, ValueError) as error:
+            # The error itself may repeat the password.
+            raise ConfigurationError(reason="DIGLOT_DATABASE_URL can't be read as a database's address") from error
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -12,7 +12,8 @@ import click
 from service import keys, supervisor
 from service.clock import utc_now
 from service.config import Profile, Settings, load_profile, read_settings
-from service.errors import DiglotError
+from service.errors import DiglotError, Invalid
+from service.messages import say
 from service.model import Role
 from service.publishing import publish_due
 from service.storage import Storage
@@ -89,16 +90,17 @@ def key_commands() -> None:
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
 @click.option("--partner", help="Whose subscriptions a partner key manages.")
 def create_key(name: str, role: str, partner: str | None) -> None:
-    """Make a key and show it once."""
-    if (role == Role.PARTNER) != bool(partner):
+    """Make a key for NAME, who or what will use it, and show it this once."""
+    if (role == Role.PARTNER) != (partner is not None):
         raise click.UsageError("--partner goes with --role partner, and only with it")
+    keys.validate_key({"name": name, "role": role} | ({} if partner is None else {"partner": partner}))
     _, plain = keys.make_key(_storage(), name, Role(role), utc_now(), partner)
     click.echo(plain)
 
 
 @key_commands.command("list")
 def list_keys() -> None:
-    """Every key that was made, newest first, without the keys themselves."""
+    """Show every key that was made, newest first, without the keys themselves."""
     with _storage().read() as tx:
         found = stored.list_keys(tx, limit=1000)
     for key in found:
@@ -109,12 +111,20 @@ def list_keys() -> None:
 @key_commands.command("revoke")
 @click.argument("key_id", type=click.UUID)
 def revoke_key(key_id: UUID) -> None:
-    """End a key at once."""
+    """End the key with the id KEY_ID, which `diglot keys list` shows, at once."""
     keys.revoke_key(_storage(), key_id, utc_now())
+    click.echo("The key is revoked: what is sent with it is refused from now on.")
 
 
 def _storage() -> Storage:
     return Storage(read_settings().database_url)
+
+
+def _explain(error: DiglotError) -> str:
+    if isinstance(error, Invalid):
+        told = (f"{fault.pointer} {say('en', f'fault.{fault.code}', **fault.params)}" for fault in error.faults)
+        return "; ".join(told)
+    return str(error.params.get("reason") or say("en", f"problem.{error.code}.detail", **error.params))
 
 
 def main() -> None:
@@ -124,6 +134,5 @@ def main() -> None:
     try:
         diglot()
     except DiglotError as error:
-        reason = error.params.get("reason") or " ".join([error.code, *map(str, error.params.values())])
-        click.echo(f"diglot: {reason}", err=True)
+        click.echo(f"diglot: {_explain(error)}", err=True)
         sys.exit(1)

@@ -13,7 +13,7 @@ from service.config import Profile
 from service.errors import Fault, Invalid, NotFound
 from service.model import ApiKey, Role, Subscription, SubscriptionState
 from service.networks import AllowedNetworks, find_callback_fault
-from service.schema_faults import find_schema_faults, json_pointer
+from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import make_secret
 from service.storage import Storage, Transaction, deliveries, subscriptions
 
@@ -22,7 +22,7 @@ def validate_subscription(
     document: Any, schema: str, profile: Profile, allowed: AllowedNetworks
 ) -> Mapping[str, Any]:
     """The document, if it meets `schema` and the newsroom has what it orders. Raises Invalid with every fault."""
-    faults = find_schema_faults(schema, document)
+    faults = [*find_schema_faults(schema, document), *find_line_faults(document, "partner")]
     if isinstance(document, dict):
         faults += _find_rule_faults(document, profile, allowed)
     if faults:

@@ -128,3 +128,28 @@ def test_run_says_when_it_is_ready_and_says_nothing_else_to_worry_about(tmp_path
         errors.seek(0)
         said = errors.read()
     assert "superuser" not in said and "Python threads" not in said
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["", "--role", "staff"], "/name This text is empty"),
+    (["a\nb", "--role", "staff"], "/name This must be one line"),
+    (["x" * 201, "--role", "staff"], "/name This text is too long"),
+    (["x", "--role", "partner", "--partner", " "], "/partner This text is empty"),
+])
+def test_a_key_that_the_api_would_not_make_is_refused(tmp_path: Path, arguments: list[str], words: str) -> None:
+    diglot(tmp_path, "migrate")
+    ended = diglot(tmp_path, "keys", "create", *arguments)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"diglot: {words}")
+
+
+def test_a_key_is_made_listed_and_revoked_once(tmp_path: Path) -> None:
+    diglot(tmp_path, "migrate")
+    assert diglot(tmp_path, "keys", "create", "桌面", "--role", "staff").stdout.startswith("diglot_")
+    [line] = [line for line in diglot(tmp_path, "keys", "list").stdout.splitlines() if "桌面" in line]
+    key_id = line.split()[0]
+    assert diglot(tmp_path, "keys", "revoke", key_id).returncode == 0
+    again = diglot(tmp_path, "keys", "revoke", key_id)
+    assert (again.returncode, again.stderr) == (
+        1, f"diglot: There is no API key with the id {key_id}. Please check the id.\n"
+    )

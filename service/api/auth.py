@@ -28,6 +28,12 @@ class Unauthorized(DiglotError):
     code = "unauthorized"
 
 
+class ForeignPartner(DiglotError):
+    """A partner's key acts for its own ``partner`` alone."""
+
+    code = "foreign_partner"
+
+
 class Forbidden(DiglotError):
     """The key is live, but its role is too small. ``role`` names those that would do."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from service.api.auth import Forbidden, Unauthorized
+from service.api.auth import Forbidden, ForeignPartner, Unauthorized
 from service.api.decoding import WrongEncoding, WrongMediaType
 from service.edge import services, speech
 from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
@@ -29,6 +29,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (WrongEncoding, 400),
     (Unauthorized, 401),
     (Forbidden, 403),
+    (ForeignPartner, 403),
     (NotFound, 404),
     (IdempotencyKeyReused, 422),
     (Conflict, 409),

@@ -75,3 +75,8 @@ def test_the_caller_is_answered_in_the_first_language_of_theirs_that_we_speak(
 ) -> None:
     answer = client.get("/v1/releases", headers={"Accept-Language": accepted})
     assert answer.headers["Content-Language"] == language
+
+
+def test_a_member_that_does_not_go_with_the_rest_is_told_so(client: FlaskClient, admin: dict[str, str]) -> None:
+    answer = client.post("/v1/keys", json={"name": "x", "role": "staff", "partner": "A"}, headers=admin)
+    assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [("/partner", "not_here")]

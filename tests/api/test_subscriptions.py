@@ -98,7 +98,8 @@ def test_a_partner_sees_only_its_own(client: FlaskClient, staff: Headers, daily:
 
 def test_a_partner_orders_for_itself_alone(client: FlaskClient, daily: Headers) -> None:
     answer = client.post("/v1/subscriptions", json={**ORDER, "partner": "Rival"}, headers=daily)
-    assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+    assert (answer.status_code, answer.json["code"]) == (403, "foreign_partner")
+    assert "“Daily”" in answer.json["detail"]
 
 
 def test_keys_are_made_shown_once_and_revoked(client: FlaskClient, admin: Headers) -> None:
@@ -153,3 +154,15 @@ def test_the_secret_is_erased_with_the_subscription(
     with storage.read() as tx:
         kept = repr(tx.exec_driver_sql("SELECT * FROM subscriptions").all())
     assert "Daily" in kept and "whsec_" not in kept
+
+
+@pytest.mark.parametrize("name", ["a\nb", "x\x1b[2J", "x\u2028"])
+def test_a_partner_is_named_on_one_line(client: FlaskClient, staff: Headers, name: str) -> None:
+    answer = client.post("/v1/subscriptions", json={**ORDER, "partner": name}, headers=staff)
+    assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [("/partner", "not_one_line")]
+
+
+@pytest.mark.parametrize("path", ["/v1/subscriptions", "/v1/keys"])
+def test_half_a_character_is_refused_in_words(client: FlaskClient, admin: Headers, path: str) -> None:
+    answer = client.post(path, json={"partner": "x\ud800", "\udfff": 1}, headers=admin)
+    assert (answer.status_code, [error["code"] for error in answer.json["errors"]]) == (422, ["half_character"])

@@ -11,6 +11,7 @@ from werkzeug.routing import RequestRedirect
 from service.api import docs, health, keys, releases, subscriptions
 from service.api.auth import guard
 from service.api.problems import answer_http_error, install_problems
+from service.api.query import check_query
 from service.edge import Services, install
 from service.web import routes
 
@@ -25,6 +26,7 @@ def create_app(services: Services) -> Flask:
     install_problems(app)
     app.register_error_handler(404, answer_missing)
     app.before_request(guard)
+    app.before_request(check_query)
     app.after_request(add_safety_headers)
     app.after_request(stay_on_host)
     for part in (releases, subscriptions, keys, health, docs, routes):

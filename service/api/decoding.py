@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -30,16 +32,32 @@ class WrongMediaType(DiglotError):
     code = "wrong_media_type"
 
 
+class PackedBody(DiglotError):
+    """RFC 9110 section 8.4: the body has a Content-Encoding, and nobody unpacks it here."""
+
+    code = "packed_body"
+
+
 def read_json(media_type: str = "application/json") -> Any:
     """The request's body as a JSON value. Raises WrongMediaType, WrongEncoding or what `parse_json` does."""
     if request.mimetype not in (media_type, "application/json"):
         raise WrongMediaType(expected=media_type)
+    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise WrongMediaType(expected=f"{media_type}; charset=utf-8")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise PackedBody()
     body = request.get_data()
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise WrongEncoding(offset=error.start) from None
     return parse_json(text)
+
+
+def digest_json(value: Any) -> str:
+    """SHA-256 in hex of the value, however it was spaced and ordered."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def read_id(kind: str, text: str) -> uuid.UUID:

@@ -10,7 +10,7 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from service.api.auth import Forbidden, ForeignPartner, Unauthorized
-from service.api.decoding import WrongEncoding, WrongMediaType
+from service.api.decoding import PackedBody, WrongEncoding, WrongMediaType
 from service.edge import services, speech
 from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
 from service.messages import say
@@ -34,6 +34,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (IdempotencyKeyReused, 422),
     (Conflict, 409),
     (WrongMediaType, 415),
+    (PackedBody, 415),
     (Invalid, 422),
     (StorageUnavailable, 503),
 )

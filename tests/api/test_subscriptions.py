@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -164,5 +165,6 @@ def test_a_partner_is_named_on_one_line(client: FlaskClient, staff: Headers, nam
 
 @pytest.mark.parametrize("path", ["/v1/subscriptions", "/v1/keys"])
 def test_half_a_character_is_refused_in_words(client: FlaskClient, admin: Headers, path: str) -> None:
-    answer = client.post(path, json={"partner": "x\ud800", "\udfff": 1}, headers=admin)
+    body = json.dumps({"partner": "x\ud800", "\udfff": 1})
+    answer = client.post(path, data=body, content_type="application/json", headers=admin)
     assert (answer.status_code, [error["code"] for error in answer.json["errors"]]) == (422, ["half_character"])

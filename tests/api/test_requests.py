@@ -31,7 +31,7 @@ def test_a_query_that_would_be_ignored_is_a_fault(
 
 def test_blanks_look_for_nothing(client: FlaskClient, staff: Headers, release_document: dict[str, Any]) -> None:
     client.post("/v1/releases", json=release_document, headers=staff)
-    for query in ("", "?q=", "?q=%20%20", "?language=en", "?q=&limit=5&state=published"):
+    for query in ("", "?q=", "?q=" + "%20" * 9, "?language=en", "?q=&limit=5&state=published"):
         assert len(client.get(f"/v1/releases{query}", headers=staff).json["items"]) == 1
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit, urlunsplit
+
 from flask import Flask, Response, abort, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from service.api import audit, docs, health, history, keys, media, releases, subscriptions
 from service.api.auth import guard
-from service.api.problems import install_problems
+from service.api.problems import answer_http_error, install_problems
+from service.api.query import check_query
 from service.edge import Services, install
 from service.web import media as web_media
 from service.web import routes
@@ -20,9 +25,12 @@ def create_app(services: Services) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     install(app, services)
     install_problems(app)
+    app.register_error_handler(404, answer_missing)
     app.before_request(refuse_nul)
     app.before_request(guard)
+    app.before_request(check_query)
     app.after_request(add_safety_headers)
+    app.after_request(stay_on_host)
     for part in (releases, history, media, subscriptions, keys, audit, health, docs, web_media, routes):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(docs.swagger_ui)
@@ -35,6 +43,11 @@ def refuse_nul() -> None:
         abort(400)
 
 
+def answer_missing(error: HTTPException) -> Response:
+    """A page for people, a problem for programs."""
+    return routes.missing_page() if routes.is_for_people() else answer_http_error(error)
+
+
 def add_safety_headers(response: Response) -> Response:
     """Outside bytes stay outside: pages run no script, and nothing is sniffed into another type."""
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
@@ -44,4 +57,14 @@ def add_safety_headers(response: Response) -> Response:
             "default-src 'none'; style-src 'self'; img-src https: http: data:; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'"
         )
+    return response
+
+
+def stay_on_host(response: Response) -> Response:
+    """Werkzeug's own redirects name the host of the request, which may lie, and which a cache would keep."""
+    error = request.routing_exception
+    if isinstance(error, RequestRedirect):
+        parts = urlsplit(error.new_url)
+        response.headers["Location"] = urlunsplit(("", "", parts.path, parts.query, ""))
+        response.data = b""
     return response

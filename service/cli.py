@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import click
@@ -11,7 +12,8 @@ import click
 from service import keys, supervisor
 from service.clock import utc_now
 from service.config import Profile, Settings, load_profile, read_settings
-from service.errors import DiglotError
+from service.errors import DiglotError, Invalid
+from service.messages import say
 from service.model import Role
 from service.publishing import publish_due
 from service.storage import Storage
@@ -29,7 +31,10 @@ def run() -> None:
     """Start web, worker, beat and, unless DIGLOT_REDIS_URL is set, a broker. Ctrl-C stops it."""
     settings = read_settings()
     profile = load_profile(settings.profile_path)
-    sys.exit(supervisor.run(settings, os.environ, prepare=lambda: prepare(settings, profile)))
+    status = supervisor.run(
+        settings, os.environ, prepare=lambda: prepare(settings, profile), announce=lambda: _announce(settings)
+    )
+    sys.exit(status)
 
 
 @diglot.command()
@@ -49,13 +54,30 @@ def prepare(settings: Settings, profile: Profile) -> None:
     _greet(settings, profile, made)
 
 
+def find_port_hint(base_url: str, port: int) -> str | None:
+    """What to say where the newsroom's address is this machine, yet another port than the one that listens."""
+    parts = urlsplit(base_url)
+    if parts.hostname not in ("127.0.0.1", "::1", "localhost") or (parts.port or 80) == port:
+        return None
+    return (
+        f"Careful: the newsroom profile says {base_url}, but this listens on port {port}, so these addresses lead "
+        f"elsewhere. Write port {port} into the profile's base_url, or set DIGLOT_PORT={parts.port or 80}."
+    )
+
+
 def _greet(settings: Settings, profile: Profile, made: str | None) -> None:
     click.echo(f"Diglot publishes {profile.base_url}/ and keeps its data in {settings.data_dir}")
+    if hint := find_port_hint(profile.base_url, settings.port):
+        click.echo(f"  {hint}", err=True)
     for language in profile.languages:
         click.echo(f"  {language.name}: {profile.list_url(language)}  {profile.feed_address(language)}.atom|.rss|.json")
     click.echo(f"  API: {profile.base_url}/docs/")
     if made:
         click.echo(f"  Your first API key, shown only this once: {made}")
+
+
+def _announce(settings: Settings) -> None:
+    click.echo(f"Ready: listening on {supervisor.HOST}:{settings.port}. Ctrl-C stops it.")
 
 
 @diglot.group("keys")
@@ -68,16 +90,17 @@ def key_commands() -> None:
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
 @click.option("--partner", help="Whose subscriptions a partner key manages.")
 def create_key(name: str, role: str, partner: str | None) -> None:
-    """Make a key and show it once."""
-    if (role == Role.PARTNER) != bool(partner):
+    """Make a key for NAME, who or what will use it, and show it this once."""
+    if (role == Role.PARTNER) != (partner is not None):
         raise click.UsageError("--partner goes with --role partner, and only with it")
+    keys.validate_key({"name": name, "role": role} | ({} if partner is None else {"partner": partner}))
     _, plain = keys.make_key(_storage(), name, Role(role), utc_now(), partner)
     click.echo(plain)
 
 
 @key_commands.command("list")
 def list_keys() -> None:
-    """Every key that was made, newest first, without the keys themselves."""
+    """Show every key that was made, newest first, without the keys themselves."""
     with _storage().read() as tx:
         found = stored.list_keys(tx, limit=1000)
     for key in found:
@@ -88,21 +111,30 @@ def list_keys() -> None:
 @key_commands.command("revoke")
 @click.argument("key_id", type=click.UUID)
 def revoke_key(key_id: UUID) -> None:
-    """End a key at once."""
+    """End the key with the id KEY_ID, which `diglot keys list` shows, at once."""
     keys.revoke_key(_storage(), key_id, utc_now())
+    click.echo("The key is revoked: what is sent with it is refused from now on.")
 
 
 def _storage() -> Storage:
     return Storage(read_settings().database_url)
 
 
+def _explain(error: DiglotError) -> str:
+    if isinstance(error, Invalid):
+        told = (f"{fault.pointer} {say('en', f'fault.{fault.code}', **fault.params)}" for fault in error.faults)
+        return "; ".join(told)
+    return str(error.params.get("reason") or say("en", f"problem.{error.code}.detail", **error.params))
+
+
 def main() -> None:
     """The entry point: what went wrong is said in a line, never as a traceback."""
+    # All that this and its children write is for this user alone.
+    os.umask(0o077)
     try:
         diglot()
     except DiglotError as error:
-        reason = error.params.get("reason") or " ".join([error.code, *map(str, error.params.values())])
-        click.echo(f"diglot: {reason}", err=True)
+        click.echo(f"diglot: {_explain(error)}", err=True)
         sys.exit(1)
     except OSError as error:
         click.echo(f"diglot: {error}", err=True)

@@ -16,6 +16,8 @@ from service.errors import ConfigurationError, Fault
 from service.messages import UiLanguage, say, ui_language
 from service.networks import AllowedNetworks
 from service.schema_faults import find_schema_faults, json_pointer
+from service.text import strip_non_xml
+from service.variables import read_admin_key, read_database_url, read_redis_url
 
 VERSION = "0.1.0"
 DEFAULT_PORT = 8080
@@ -116,9 +118,9 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         port=_whole_number(environ, "DIGLOT_PORT", DEFAULT_PORT, most=65535),
         data_dir=data_dir,
         profile_path=Path(environ.get("DIGLOT_PROFILE") or "newsroom.json").absolute(),
-        database_url=environ.get("DIGLOT_DATABASE_URL") or f"sqlite:///{data_dir / 'diglot.sqlite3'}",
-        redis_url=environ.get("DIGLOT_REDIS_URL") or None,
-        admin_key=environ.get("DIGLOT_ADMIN_KEY") or None,
+        database_url=read_database_url(environ, data_dir),
+        redis_url=read_redis_url(environ),
+        admin_key=read_admin_key(environ),
         allowed_networks=AllowedNetworks.parse(environ.get("DIGLOT_ALLOW_NETWORKS", "")),
         max_body_bytes=_whole_number(environ, "DIGLOT_MAX_BODY_BYTES", DEFAULT_BODY_LIMIT, most=2**31),
         max_media_bytes=_whole_number(environ, "DIGLOT_MAX_MEDIA_BYTES", DEFAULT_MEDIA_LIMIT, most=2**31),
@@ -147,7 +149,7 @@ def operator_language(environ: Mapping[str, str] = os.environ) -> UiLanguage:
     """Whoever starts the service reads the language of its locale (POSIX, section 8.2)."""
     names = ("LC_ALL", "LC_MESSAGES", "LANG")
     locale = next((environ[name] for name in names if environ.get(name)), "en")
-    return ui_language(locale.replace("_", "-"))
+    return ui_language(locale.partition(".")[0].partition("@")[0].replace("_", "-"))
 
 
 def _find_profile_faults(document: Any) -> Iterator[Fault]:
@@ -201,7 +203,20 @@ RESERVED_URL_NAMES = frozenset({
 })
 
 
+def refuse_unprintable(value: Any, *place: str | int) -> None:
+    """Raises ConfigurationError for a character that no feed may carry, which else nothing could be published with."""
+    if isinstance(value, str) and (lost := strip_non_xml(value)[1]):
+        raise ConfigurationError(
+            reason=f"{json_pointer(*place)} in the newsroom profile holds characters that no feed may carry: "
+            f"{', '.join(lost)}. Please take them out."
+        )
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        refuse_unprintable(item, *place, name)
+
+
 def _profile(document: Mapping[str, Any]) -> Profile:
+    refuse_unprintable(document)
     return Profile(
         id=document["id"],
         base_url=document["base_url"],

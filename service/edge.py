@@ -10,11 +10,12 @@ from service import keys
 from service.clock import Clock
 from service.config import Profile, Settings
 from service.drawing import DrawingRoom
-from service.messages import UiLanguage
+from service.messages import UiLanguage, find_language
 from service.model import ApiKey
 from service.queue import Queue
 from service.storage import Storage
 
+MOST_LANGUAGES = 20
 _EXTENSION = "diglot"
 
 
@@ -53,5 +54,9 @@ def find_bearer() -> ApiKey | None:
 
 
 def speech() -> UiLanguage:
-    """The language of sentences for this caller: `zh` or `en` (RFC 9110 section 12.5.4)."""
-    return "zh" if request.accept_languages.best_match(["en", "zh"], default="en") == "zh" else "en"
+    """The language of sentences for this caller, who wants the first named of several that weigh the same.
+
+    RFC 9110 section 12.5.4. Nobody means more than a few languages, and each costs time to read.
+    """
+    wanted = (find_language(tag) for tag, quality in request.accept_languages[:MOST_LANGUAGES] if quality > 0)
+    return next(filter(None, wanted), "en")

@@ -5,14 +5,25 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from service.clock import new_id
-from service.errors import NotFound
+from service.errors import Invalid, NotFound
 from service.model import ApiKey, Role
+from service.schema_faults import find_line_faults, find_schema_faults
 from service.storage import Storage, keys
 
 FROM_ENVIRONMENT = "DIGLOT_ADMIN_KEY"
+
+
+def validate_key(document: Any) -> Mapping[str, Any]:
+    """The document, if a key can be made of it. Raises Invalid with every fault."""
+    faults = [*find_schema_faults("key", document), *find_line_faults(document, "name", "partner")]
+    if faults:
+        raise Invalid(faults)
+    return document
 
 
 def make_key(

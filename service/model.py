@@ -210,7 +210,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A standing order. ``secret`` signs its pushes and is never shown after creation."""
+    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end."""
 
     id: uuid.UUID
     partner: str

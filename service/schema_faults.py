@@ -7,9 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jsonschema_rs
+import regex
 
 import schemas
-from service.errors import Fault
+from service.errors import Fault, Invalid
+
+# Control characters, line ends and halves of characters, which no database takes.
+_UNPRINTABLE = regex.compile(r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]")
 
 # Keywords whose error needs nothing but its limit: keyword -> fault code.
 _LIMITS = {
@@ -25,15 +29,33 @@ _LIMITS = {
 
 
 def find_schema_faults(name: str, document: Any) -> list[Fault]:
-    """All that the document breaks of the schema `name`, in the order of their places."""
+    """All that the document breaks of the schema `name`, in the order of their places.
+
+    Raises Invalid for half a character, which JSON can write and the validator can't look at.
+    """
     faults = [
         fault
-        for error in schemas.find_validator(name).iter_errors(document)
+        for error in _errors(name, document)
         for fault in _faults(error, name)
     ]
     # A value that breaks both a format and a pattern is told once.
     told = {(fault.pointer, fault.code): fault for fault in reversed(faults)}
     return sorted(told.values(), key=lambda fault: fault.pointer)
+
+
+def _errors(name: str, document: Any) -> Iterator[jsonschema_rs.ValidationError]:
+    try:
+        yield from schemas.find_validator(name).iter_errors(document)
+    except UnicodeEncodeError:
+        raise Invalid([Fault(pointer="", code="half_character")]) from None
+
+
+def find_line_faults(document: Any, *names: str) -> Iterator[Fault]:
+    """Of the members that name somebody or something, those that would break a line, a log or a terminal."""
+    for name in names:
+        value = document.get(name) if isinstance(document, dict) else None
+        if isinstance(value, str) and _UNPRINTABLE.search(value):
+            yield Fault(pointer=json_pointer(name), code="not_one_line")
 
 
 def json_pointer(*steps: str | int) -> str:
@@ -49,7 +71,7 @@ def _faults(error: jsonschema_rs.ValidationError, name: str) -> Iterator[Fault]:
     elif keyword in ("additionalProperties", "unevaluatedProperties"):
         yield from (_unknown_field(place, name, list(parent.get("properties", ()))) for name in value)
     elif keyword == "falseSchema":
-        yield _unknown_field(place[:-1], place[-1], [])
+        yield Fault(pointer=json_pointer(*place), code="not_here", params={"name": place[-1]})
     elif keyword == "propertyNames":
         name = value.instance
         yield Fault(pointer=json_pointer(*place, name), code="wrong_name", params={"name": name})

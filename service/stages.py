@@ -7,7 +7,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from service.errors import ConfigurationError
@@ -21,10 +21,13 @@ logger = logging.getLogger(__name__)
 Stages = Sequence[Sequence[Program]]
 
 
-def supervise(stages: Stages, environ: Mapping[str, str], *, held: Sequence[int] = ()) -> int:
+def supervise(
+    stages: Stages, environ: Mapping[str, str], *, held: Sequence[int] = (), announce: Callable[[], None] = lambda: None
+) -> int:
     """Keep the programs up until SIGINT, SIGTERM or SIGHUP: 0 if all then ended by themselves, else 1.
 
-    Only the main thread can call it. The children inherit the ``held`` file descriptors. Raises
+    Only the main thread can call it. The children inherit the ``held`` file descriptors. ``announce`` is
+    called once all are ready. Raises
     ConfigurationError, with everything stopped again, if a program doesn't become ready.
     """
     children = [[Child(program, environ, held) for program in stage] for stage in stages]
@@ -32,6 +35,7 @@ def supervise(stages: Stages, environ: Mapping[str, str], *, held: Sequence[int]
     with _Signals() as signals:
         try:
             if _start(children, signals):
+                announce()
                 _keep_up([child for stage in children for child in stage], signals)
         finally:
             logger.info("stopping; what is in flight is finished first")

@@ -13,7 +13,7 @@ from service.config import Profile
 from service.errors import Fault, Invalid, NotFound
 from service.model import ApiKey, Role, Subscription, SubscriptionState
 from service.networks import AllowedNetworks, find_callback_fault
-from service.schema_faults import find_schema_faults, json_pointer
+from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import make_secret
 from service.storage import Storage, Transaction, deliveries, subscriptions
 
@@ -22,7 +22,7 @@ def validate_subscription(
     document: Any, schema: str, profile: Profile, allowed: AllowedNetworks
 ) -> Mapping[str, Any]:
     """The document, if it meets `schema` and the newsroom has what it orders. Raises Invalid with every fault."""
-    faults = find_schema_faults(schema, document)
+    faults = [*find_schema_faults(schema, document), *find_line_faults(document, "partner")]
     if isinstance(document, dict):
         faults += _find_rule_faults(document, profile, allowed)
     if faults:
@@ -82,7 +82,9 @@ def _get(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscri
 
 
 def _end(tx: Transaction, subscription: Subscription, state: SubscriptionState, reason: str) -> None:
-    subscriptions.update_subscription(tx, dataclasses.replace(subscription, state=state, ended_reason=reason))
+    # Nothing is signed for it any more, so the secret goes too.
+    ended = dataclasses.replace(subscription, state=state, ended_reason=reason, secret="")
+    subscriptions.update_subscription(tx, ended)
     deliveries.abandon_due(tx, subscription.id)
 
 

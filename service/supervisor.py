@@ -22,6 +22,7 @@ from service.stages import Stages, supervise
 HOST = "127.0.0.1"
 # The parts of a supervisor that was killed take a moment to end; a living one doesn't go away.
 LOCK_PATIENCE_SECONDS = 5.0
+ANSWER_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +37,22 @@ def run(
     environ: Mapping[str, str],
     prepare: Callable[[], None],
     make_stages: Callable[[Settings], Stages] = service_stages,
+    *,
+    announce: Callable[[], None] = lambda: None,
 ) -> int:
     """Run the service until it is told to stop; the exit status, 0 if nothing had to be killed.
 
-    ``prepare`` is called once the data folder is ours and before anything is started. Raises
-    ConfigurationError if the data folder or the port is taken, or the broker can't be started.
+    ``prepare`` is called once the data folder is ours and before anything is started, ``announce`` once
+    all answers. Raises ConfigurationError if the data folder or the port is taken, or the broker can't be started.
     """
     with hold_data(settings.data_dir) as lock:
         check_port(settings.port)
         prepare()
         with _broker(settings) as (broker_stages, redis_url):
             stages = [*broker_stages, *make_stages(settings)]
-            return supervise(stages, _resolve_environ(environ, settings, redis_url), held=(lock,))
+            return supervise(
+                stages, _resolve_environ(environ, settings, redis_url), held=(lock,), announce=announce
+            )
 
 
 @contextmanager
@@ -59,6 +64,8 @@ def hold_data(data_dir: Path, *, patience_seconds: float = LOCK_PATIENCE_SECONDS
     """
     try:
         (data_dir / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The secrets of webhooks lie in it, and an older folder may be open to every user of the machine.
+        data_dir.chmod(0o700)
         descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(reason=f"{data_dir} can't be written to: {error.strerror}") from error
@@ -71,6 +78,7 @@ def hold_data(data_dir: Path, *, patience_seconds: float = LOCK_PATIENCE_SECONDS
 
 def _lock(descriptor: int, data_dir: Path, patience_seconds: float) -> None:
     deadline = time.monotonic() + patience_seconds
+    told = False
     while True:
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,6 +88,9 @@ def _lock(descriptor: int, data_dir: Path, patience_seconds: float) -> None:
                     reason=f"Another Diglot, or a part of one, still runs on {data_dir}. Stop it first, or "
                     "set DIGLOT_DATA_DIR and DIGLOT_PORT to run a second one beside it."
                 ) from None
+        if not told:
+            told = True
+            logger.warning("%s is in use; waiting %g s in case its user is just ending", data_dir, patience_seconds)
         time.sleep(0.1)
 
 
@@ -121,16 +132,28 @@ def _resolve_environ(environ: Mapping[str, str], settings: Settings, redis_url: 
 
 def _web(settings: Settings) -> Program:
     # Backpressure counts open connections, idle ones too: a low number would let a few of them
-    # stop the service. How many requests run at once is the number of threads.
+    # stop the service. How many requests run at once, the doorway decides.
     options = {
-        "interface": "wsgi", "host": HOST, "port": settings.port, "http": 1,
-        "workers": 2, "blocking-threads": 8, "backpressure": 1024,
+        "interface": "asginl", "host": HOST, "port": settings.port, "http": 1,
+        "workers": 2, "backpressure": 1024,
         "workers-kill-timeout": 10, "log-level": "warning",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     flags = ("--no-ws", "--no-access-log", "--respawn-failed-workers")
-    command = (sys.executable, "-m", "granian", *arguments, *flags, "service.wsgi:app")
-    return Program(name="web", command=command, stop_seconds=15)
+    command = (sys.executable, "-m", "granian", *arguments, *flags, "service.asgi:app")
+    return Program(
+        name="web", command=command, stop_seconds=15, is_ready=lambda: answers_http(settings.port)
+    )
+
+
+def answers_http(port: int) -> bool:
+    """Whether the web serves: its port is open long before."""
+    try:
+        with socket.create_connection((HOST, port), timeout=ANSWER_SECONDS) as asking:
+            asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return asking.recv(12) == b"HTTP/1.1 200"
+    except OSError:
+        return False
 
 
 def _worker() -> Program:

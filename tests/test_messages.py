@@ -69,8 +69,7 @@ def test_an_empty_list_reads_as_none() -> None:
 def test_words_of_the_program_become_words_of_the_language() -> None:
     assert "没有编号为 7 的发布稿" in say("zh", "problem.not_found.detail", kind="release", id="7")
     assert "应为引号中的文本" in say("zh", "fault.wrong_type", expected=["string"])
-    reason = "Expecting ',' delimiter"
-    assert "缺少逗号" in say("zh", "problem.malformed_json.detail", line=1, column=2, reason=reason)
+    assert "缺少逗号" in say("zh", "problem.malformed_json.detail", line=1, column=2, reason="comma_missing")
 
 
 def test_what_comes_from_outside_is_no_template() -> None:
@@ -86,7 +85,8 @@ def test_an_unknown_key_is_refused(language: str) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "expected"),
-    [("zh-Hans", "zh"), ("zh-TW", "zh"), ("ZH", "zh"), ("en", "en"), ("zha", "en"), ("fr", "en")],
+    [("zh-Hans", "zh"), ("zh-TW", "zh"), ("ZH", "zh"), ("en", "en"), ("zha", "en"), ("fr", "en"), ("cmn", "zh"),
+     ("yue-Hant-HK", "zh"), ("wuu", "zh"), ("", "en"), ("*", "en"), ("x;;", "en")],
 )
 def test_any_chinese_reads_chinese_and_all_others_english(tag: str, expected: str) -> None:
     assert ui_language(tag) == expected

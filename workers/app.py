@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 from celery.signals import setup_logging
@@ -11,6 +12,9 @@ from service.queue import SWEEP, make_celery
 from workers import context
 
 SWEEP_SECONDS = 2.0
+
+# Celery's caution about root is for workers that unpickle; ours take JSON without arguments.
+warnings.filterwarnings("ignore", message="You're running the worker with superuser")
 
 app = make_celery(
     context.redis_url(),

@@ -18,7 +18,7 @@ PUBLIC = frozenset({
     "static", "docs.describe", "swagger_ui.show",
     "health.healthz", "health.readyz",
     "web.home", "web.list_page", "web.feeds_page", "web.release_page", "web.problem_page", "web.feed", "web.archive",
-    "web.sitemap_index", "web.sitemap", "web.robots", "web_media.medium",
+    "web.sitemap_index", "web.sitemap", "web.robots", "web.favicon", "web_media.medium",
 })
 
 
@@ -26,6 +26,12 @@ class Unauthorized(DiglotError):
     """No live API key came with the request."""
 
     code = "unauthorized"
+
+
+class ForeignPartner(DiglotError):
+    """A partner's key acts for its own ``partner`` alone."""
+
+    code = "foreign_partner"
 
 
 class Forbidden(DiglotError):

@@ -10,9 +10,7 @@ from service import keys
 from service.api.auth import requires
 from service.api.decoding import page_of, read_id, read_json, read_page
 from service.edge import services
-from service.errors import Invalid
 from service.model import Role
-from service.schema_faults import find_schema_faults
 from service.storage import keys as stored
 from service.views import view_key
 
@@ -22,9 +20,7 @@ blueprint = Blueprint("keys", __name__, url_prefix="/v1/keys")
 @blueprint.post("")
 @requires(Role.ADMIN)
 def post_key() -> tuple[Any, int, dict[str, str]]:
-    document = read_json()
-    if faults := find_schema_faults("key", document):
-        raise Invalid(faults)
+    document = keys.validate_key(read_json())
     key, plain = keys.make_key(
         services().storage, document["name"], Role(document["role"]), services().clock(), document.get("partner")
     )

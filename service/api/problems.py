@@ -9,8 +9,8 @@ from typing import Any
 from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from service.api.auth import Forbidden, Unauthorized
-from service.api.decoding import MalformedJson, WrongEncoding, WrongMediaType
+from service.api.auth import Forbidden, ForeignPartner, Unauthorized
+from service.api.decoding import PackedBody, WrongEncoding, WrongMediaType
 from service.api.preconditions import PreconditionRequired
 from service.drawing import Overloaded
 from service.edge import services, speech
@@ -20,6 +20,7 @@ from service.messages import say
 from service.model import Warning
 from service.releases import RevisionMismatch
 from service.siblings import StaleSiblings
+from service.strict_json import MalformedJson, RepeatedName, TooDeep
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,12 @@ RETRY_AFTER_SECONDS = 5
 # The first that fits, so subclasses stand before their base.
 _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (MalformedJson, 400),
+    (RepeatedName, 400),
+    (TooDeep, 400),
     (WrongEncoding, 400),
     (Unauthorized, 401),
     (Forbidden, 403),
+    (ForeignPartner, 403),
     (NotFound, 404),
     (RevisionMismatch, 412),
     (PreconditionRequired, 428),
@@ -38,11 +42,14 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (Conflict, 409),
     (WrongMediaType, 415),
     (UnsupportedMedium, 415),
+    (PackedBody, 415),
     (Invalid, 422),
     (StorageUnavailable, 503),
     (Overloaded, 503),
 )
-_HTTP_CODES = {404: "no_route", 405: "method_not_allowed", 410: "feed_retired", 413: "too_large"}
+_HTTP_CODES = {
+    404: "no_route", 405: "method_not_allowed", 408: "too_slow", 410: "feed_retired", 413: "too_large", 503: "busy",
+}
 
 
 def install_problems(app: Flask) -> None:
@@ -68,8 +75,6 @@ def answer_error(error: DiglotError) -> Response:
 def answer_http_error(error: HTTPException) -> Response:
     """What Flask and Werkzeug refuse by themselves."""
     status = error.code or 500
-    if status < 400:
-        return error.get_response()  # a redirect
     params: dict[str, Any] = {}
     if isinstance(error, MethodNotAllowed):
         params["allowed"] = sorted(error.valid_methods or ())
@@ -79,6 +84,8 @@ def answer_http_error(error: HTTPException) -> Response:
     response = make_problem(status, code, params)
     if params.get("allowed"):
         response.headers["Allow"] = ", ".join(params["allowed"])
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
 

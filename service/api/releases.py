@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from flask import Blueprint, request
 
 from service import media, releases
 from service.api.auth import requires
-from service.api.decoding import page_of, read_id, read_json, read_page
+from service.api.decoding import digest_json, page_of, read_id, read_json, read_page
 from service.api.preconditions import read_if_match, release_etag, require_if_match
 from service.api.problems import explain_warning
+from service.api.query import read_language, read_words
 from service.edge import caller, services
 from service.errors import Fault, Invalid
 from service.lifecycle import PUBLIC
@@ -56,7 +56,7 @@ def list_releases() -> Answer:
     with services().storage.read() as tx:
         found = stored.list_releases(
             tx, limit=limit + 1, before=before, state=_known_state(),
-            language=request.args.get("language"), words=request.args.get("q"),
+            language=read_language(), words=read_words(),
         )
     page, headers = page_of(found, limit, lambda release: release.id, _view)
     return page, 200, headers
@@ -147,4 +147,4 @@ def _idempotency() -> Idempotency | None:
     if not 0 < len(key) <= LONGEST_KEY:
         params = {"name": "Idempotency-Key", "limit": LONGEST_KEY}
         raise Invalid([Fault(pointer="/Idempotency-Key", code="bad_header", params=params)])
-    return Idempotency(key, hashlib.sha256(request.get_data()).hexdigest())
+    return Idempotency(key, digest_json(read_json()))

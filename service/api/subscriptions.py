@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from service import subscriptions
-from service.api.auth import Forbidden, requires
+from service.api.auth import ForeignPartner, requires
 from service.api.decoding import page_of, read_id, read_json, read_page
 from service.deliveries import plan_test
 from service.edge import caller, services
@@ -31,7 +31,7 @@ class SubscriptionEnded(Conflict):
 def post_subscription() -> tuple[Any, int, dict[str, str]]:
     order = _read("subscription")
     if caller().role is Role.PARTNER and order["partner"] != caller().partner:
-        raise Forbidden(role=[Role.ADMIN.value, Role.STAFF.value])
+        raise ForeignPartner(partner=caller().partner)
     subscription = subscriptions.subscribe(services().storage, order, services().clock())
     location = f"{services().profile.base_url}/v1/subscriptions/{subscription.id}"
     # The one time that the secret is shown: no cache may keep it.

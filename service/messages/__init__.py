@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Literal
 
+import langcodes
+
 from service.collation import collate
 
 UiLanguage = Literal["zh", "en"]
 LANGUAGES: tuple[UiLanguage, ...] = ("zh", "en")
+_SPOKEN: Mapping[str, UiLanguage] = {"zh-Hans": "zh", "zh-Hant": "zh", "en": "en"}
 _LIST_SEPARATORS: Mapping[UiLanguage, str] = {"zh": "、", "en": ", "}
 
 _NAMED: Mapping[UiLanguage, str] = {"zh": "{name}（{code}）", "en": "{name} ({code})"}
@@ -29,8 +32,18 @@ def say(language: UiLanguage, key: str, /, **params: Any) -> str:
 
 
 def ui_language(tag: str) -> UiLanguage:
-    """The language of the catalogue for a BCP 47 tag: Chinese for any `zh`, else English."""
-    return "zh" if tag.lower().split("-")[0] == "zh" else "en"
+    """The language of the catalogue for a BCP 47 tag: Chinese for every Chinese, `yue` among them, else English."""
+    return find_language(tag) or "en"
+
+
+@functools.lru_cache(256)
+def find_language(tag: str) -> UiLanguage | None:
+    """The language of the catalogue that who wants the tag can read, as CLDR has it; None for no such, or no tag."""
+    try:
+        closest, _ = langcodes.closest_match(tag, _SPOKEN)
+    except ValueError:
+        return None
+    return _SPOKEN.get(closest)
 
 
 def has_message(key: str) -> bool:

@@ -30,7 +30,11 @@ class Storage:
 
     def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
-        self.engine = _make_engine(url, busy_seconds)
+        try:
+            self.engine = _make_engine(url, busy_seconds)
+        except (ArgumentError, ValueError) as error:
+            # The error itself may repeat the password.
+            raise ConfigurationError(reason="DIGLOT_DATABASE_URL can't be read as a database's address") from error
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

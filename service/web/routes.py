@@ -88,6 +88,7 @@ def _serve(document: Document) -> Response:
     response.vary.add("Accept-Encoding")
     response.headers["Access-Control-Allow-Origin"] = "*"
     _name_media_type(response, document.media_type)
+    response.headers["Access-Control-Expose-Headers"] = "ETag, Last-Modified"
     return _cacheable(response)
 
 
@@ -107,17 +108,30 @@ def _name_media_type(response: Response, media_type: str) -> None:
 @blueprint.get("/")
 def home() -> Response:
     """To the list in the reader's language, else in the newsroom's first."""
-    profile = services().profile
-    tags = [language.tag for language in profile.languages]
-    wanted = (_closest(tag, tags) for tag in request.accept_languages.values())
-    language = profile.find_language(next(filter(None, wanted), tags[0]))
-    assert language
-    response = Response(status=302, headers={"Location": f"/{language.url_name}/"})
+    response = Response(status=302, headers={"Location": f"/{_wanted().url_name}/"})
     response.vary.add("Accept-Language")
     return response
 
 
-@blueprint.get("/<url_name>/")
+@blueprint.after_request
+def answer_preflight(response: Response) -> Response:
+    """Scripts of other sites may poll feeds as politely as readers do (Fetch standard, section 4.8)."""
+    if request.method == "OPTIONS" and request.path.startswith("/feeds/"):
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Allow-Headers"] = "If-None-Match, If-Modified-Since"
+        response.headers["Access-Control-Max-Age"] = "86400"
+    return response
+
+
+@blueprint.get("/favicon.ico")
+def favicon() -> Response:
+    """What browsers ask for beside a document that names no icon, such as a feed."""
+    icon = services().profile.icon
+    return _cacheable(Response(status=302, headers={"Location": icon})) if icon else abort(404)
+
+
+# Either spelling, so that no address that leads nowhere is first sent on to another one.
+@blueprint.get("/<url_name>/", strict_slashes=False)
 def list_page(url_name: str) -> Response:
     language, before = _language(url_name), _before()
     with services().storage.read() as tx:
@@ -178,6 +192,30 @@ def problem_page(code: str) -> Response:
     return _cacheable(response)
 
 
+def is_for_people() -> bool:
+    """Whether the caller would rather have a page than JSON: browsers say so, programs don't."""
+    best = request.accept_mimetypes.best_match(["application/problem+json", "text/html"])
+    return best == "text/html" and not request.path.startswith("/v1/")
+
+
+def missing_page() -> Response:
+    """That there is nothing, in the language of the path, else in the reader's."""
+    named = services().profile.find_language_by_url_name(request.path.split("/")[1])
+    response = _missing(named or _wanted())
+    response.vary.update(("Accept", "Accept-Language"))
+    return response
+
+
+def _wanted() -> Language:
+    """The newsroom's language that the reader asks for, else its first."""
+    profile = services().profile
+    tags = [language.tag for language in profile.languages]
+    wanted = (_closest(tag, tags) for tag in request.accept_languages.values())
+    language = profile.find_language(next(filter(None, wanted), tags[0]))
+    assert language
+    return language
+
+
 def _closest(wanted: str, tags: list[str]) -> str | None:
     try:
         return langcodes.closest_supported_match(wanted, tags)
@@ -212,4 +250,7 @@ def _missing(language: Language) -> Response:
 def _cacheable(response: Response) -> Response:
     response.cache_control.public = True
     response.cache_control.max_age = MAX_AGE_SECONDS
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    if response.status_code == 412:
+        response.set_data(b"")
+    return response

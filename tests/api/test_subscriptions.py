@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from flask.testing import FlaskClient
 from service import keys
 from service.model import Role
 from service.storage import Storage
+from service.subscriptions import end_subscription
 from tests.conftest import RecordingQueue, StoppedClock, bearer
 
 Headers = dict[str, str]
@@ -96,7 +99,8 @@ def test_a_partner_sees_only_its_own(client: FlaskClient, staff: Headers, daily:
 
 def test_a_partner_orders_for_itself_alone(client: FlaskClient, daily: Headers) -> None:
     answer = client.post("/v1/subscriptions", json={**ORDER, "partner": "Rival"}, headers=daily)
-    assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+    assert (answer.status_code, answer.json["code"]) == (403, "foreign_partner")
+    assert "“Daily”" in answer.json["detail"]
 
 
 def test_keys_are_made_shown_once_and_revoked(client: FlaskClient, admin: Headers) -> None:
@@ -136,3 +140,31 @@ def test_the_configured_admin_key_follows_the_environment(storage: Storage, cloc
         assert keys.ensure_admin(storage, configured, clock()) is None
         assert keys.find_caller(storage, configured)
         assert keys.find_caller(storage, retired) is None
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_the_secret_is_erased_with_the_subscription(
+    client: FlaskClient, staff: Headers, storage: Storage, is_deleted: bool
+) -> None:
+    made = client.post("/v1/subscriptions", json=ORDER, headers=staff).json
+    if is_deleted:
+        client.delete(f"/v1/subscriptions/{made['id']}", headers=staff)
+    else:
+        with storage.write() as tx:
+            end_subscription(tx, uuid.UUID(made["id"]), "gone")
+    with storage.read() as tx:
+        kept = repr(tx.exec_driver_sql("SELECT * FROM subscriptions").all())
+    assert "Daily" in kept and "whsec_" not in kept
+
+
+@pytest.mark.parametrize("name", ["a\nb", "x\x1b[2J", "x\u2028"])
+def test_a_partner_is_named_on_one_line(client: FlaskClient, staff: Headers, name: str) -> None:
+    answer = client.post("/v1/subscriptions", json={**ORDER, "partner": name}, headers=staff)
+    assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [("/partner", "not_one_line")]
+
+
+@pytest.mark.parametrize("path", ["/v1/subscriptions", "/v1/keys"])
+def test_half_a_character_is_refused_in_words(client: FlaskClient, admin: Headers, path: str) -> None:
+    body = json.dumps({"partner": "x\ud800", "\udfff": 1})
+    answer = client.post(path, data=body, content_type="application/json", headers=admin)
+    assert (answer.status_code, [error["code"] for error in answer.json["errors"]]) == (422, ["half_character"])

@@ -56,6 +56,7 @@ PAGES: Mapping[str, Callable[[int], str]] = {
     "last archive": lambda size: f"/feeds/zh/archive/{size // ARCHIVE_ENTRIES}.atom",
     "newest list page": lambda size: "/zh/",
     "oldest list page": lambda size: f"/zh/?before={ARCHIVE_ENTRIES + 1}",
+    "first sitemap": lambda size: "/sitemaps/1.xml",
 }
 
 

@@ -71,7 +71,7 @@ def test_what_readers_fetch_reads_no_more_than_it_shows(old_newsroom: Storage, c
         [release] = releases.list_positions(tx, OLD, OLD)
     paths = [
         "/zh/", "/zh/?before=26", "/feeds/zh.atom", "/feeds/zh/visits.json", "/feeds/en/archive/1.atom",
-        f"/feeds/en/archive/{RELEASES // 25}.json", f"/en/releases/{release.slug}",
+        f"/feeds/en/archive/{RELEASES // 25}.json", f"/en/releases/{release.slug}", "/sitemap.xml",
     ]
     with _bounded(old_newsroom):
         for path in paths:

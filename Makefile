@@ -24,7 +24,7 @@ test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
 faults: $(VENV)/.dev ## of the tests those alone that kill, flush and hang the real processes
 	$(BIN)/pytest -m fault
 
-bench: $(VENV)/.dev ## measure against Celery and nginx (ONLY=feeds for one of them; some minutes)
+bench: $(VENV)/.dev ## measure against Celery, nginx and a long past (ONLY=scale for one of them; some minutes)
 	@$(BIN)/python -m bench $(ONLY)
 
 check: $(VENV)/.dev ## lint the container files

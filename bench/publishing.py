@@ -52,13 +52,13 @@ def run() -> list[Table]:
 def round_trip_ms(sender: celery.Celery) -> float:
     started = time.perf_counter()
     rival.round_trip(sender)
-    return _ms_since(started)
+    return ms_since(started)
 
 
 def answered_ms(service: Service, numbers: Iterator[int]) -> float:
     started = time.perf_counter()
     post(service, numbers)
-    return _ms_since(started)
+    return ms_since(started)
 
 
 def visible_at_rest_ms(service: Service, numbers: Iterator[int]) -> float:
@@ -73,7 +73,7 @@ def visible_ms(service: Service, numbers: Iterator[int]) -> float:
     for name in ("zh", "en"):
         while slug not in service.get(f"/feeds/{name}.json")[1]:
             time.sleep(POLL_SECONDS)
-    return _ms_since(started)
+    return ms_since(started)
 
 
 def post(service: Service, numbers: Iterator[int]) -> str:
@@ -82,5 +82,5 @@ def post(service: Service, numbers: Iterator[int]) -> str:
     return slug
 
 
-def _ms_since(started: float) -> float:
+def ms_since(started: float) -> float:
     return (time.perf_counter() - started) * 1000

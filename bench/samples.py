@@ -14,7 +14,7 @@ from service.releases import accept_release
 from service.storage import Storage
 from service.validation import validate_release
 from tests.conftest import ROOT
-from tests.factories import published
+from tests.factories import make_desk, published
 
 CLOSING = {
     "zh-Hans": "湖滨职业技术学院创办于1958年,现有在校生一万二千余人,开设四十一个专业,是国家优质高等职业院校。"
@@ -24,6 +24,9 @@ CLOSING = {
     "coast, has 5,000 students and is known for port logistics and marine engineering. The two have exchanged "
     "teachers since 2019 and run a joint summer school each July.",
 }
+
+
+CATEGORIES = ("agreements", "visits", "events")
 
 
 def release_document(number: int) -> dict[str, Any]:
@@ -36,9 +39,18 @@ def release_document(number: int) -> dict[str, Any]:
     return document
 
 
+def short_document(number: int) -> dict[str, Any]:
+    """The same with its first paragraph alone, about 1 kB of text in all, in one category."""
+    document = release_document(number)
+    for edition in document["editions"].values():
+        edition["body_text"] = edition["body_text"].partition("\n\n")[0]
+    document["categories"] = [CATEGORIES[number % len(CATEGORIES)]]
+    return document
+
+
 def accept(storage: Storage, profile: Profile, number: int) -> Release:
     draft = validate_release(release_document(number), profile)
-    return accept_release(storage, draft, ReleaseState.PUBLISHED, utc_now())
+    return accept_release(storage, draft, ReleaseState.PUBLISHED, utc_now(), make_desk(storage))
 
 
 def push_body(profile: Profile, languages: Sequence[str]) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from service.config import VERSION, Language, Profile
-from service.formats import FORMATS, render
+from service.formats import FORMATS, render, render_all
 from service.model import Category, Document, Edition, Entry, Feed, Related, Release, Tombstone
 from service.release_media import media_in
 
@@ -169,10 +169,9 @@ def content_html(edition: Edition) -> str:
 
 def _render_all(profile: Profile, listings: Sequence[Listing]) -> dict[str, tuple[str, bytes]]:
     return {
-        feed_path(listing.language, listing.category, name): (media_type, render(feed, name))
+        feed_path(listing.language, listing.category, name): (FORMATS[name], body)
         for listing in listings
-        for feed in [make_feed(profile, listing)]
-        for name, media_type in FORMATS.items()
+        for name, body in render_all(make_feed(profile, listing)).items()
     }
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench import scale
 from bench.__main__ import BENCHMARKS, main
 from bench.receiver import count_received, run_receiver
 from bench.report import Skipped, Table, run_rounds
@@ -41,6 +42,21 @@ def test_what_is_skipped_says_why_and_stops_nothing(
     said = capsys.readouterr().out
     assert "feeds: skipped. wrk is not on PATH\n" in said
     assert "Deliveries ran" in said
+
+
+def test_the_largest_newsroom_is_loaded_only_where_scale_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[tuple[int, ...]] = []
+    for name in BENCHMARKS:
+        monkeypatch.setitem(BENCHMARKS, name, list)
+
+    def run(sizes: tuple[int, ...] = scale.SIZES) -> list[Table]:
+        loaded.append(sizes)
+        return []
+
+    monkeypatch.setattr(scale, "run", run)
+    monkeypatch.setitem(BENCHMARKS, "scale", run)
+    assert main([]) == main(["scale"]) == 0
+    assert loaded == [(100, 10_000), (100, 10_000, 1_000_000)]
 
 
 def test_the_receiver_counts_a_push_once_its_body_is_whole() -> None:

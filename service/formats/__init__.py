@@ -8,7 +8,7 @@ from service.formats.notation import FORMATS
 from service.formats.syndication import render_atom, render_rss
 from service.model import Feed
 
-__all__ = ["FORMATS", "render"]
+__all__ = ["FORMATS", "render", "render_all"]
 
 _RENDERERS = {"atom": render_atom, "rss": render_rss, "json": render_json}
 
@@ -21,3 +21,9 @@ def render(feed: Feed, format: str) -> bytes:
     """
     require_renderable(feed)
     return _RENDERERS[format](feed)
+
+
+def render_all(feed: Feed) -> dict[str, bytes]:
+    """The document in each format, by its name. Raises as `render` does."""
+    require_renderable(feed)
+    return {name: renderer(feed) for name, renderer in _RENDERERS.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import astuple, replace
+from dataclasses import fields, is_dataclass, replace
 
 from service.errors import Unrenderable
 from service.model import Entry, Feed
@@ -33,7 +33,7 @@ def require_renderable(feed: Feed) -> None:
 
 
 def _require_text(record: Feed | Entry) -> None:
-    for text in _strings(astuple(record)):
+    for text in _strings(record):
         if found := _NOT_XML.search(text):
             raise ValueError(f"U+{ord(found.group()):04X} at {found.start()} is no character of XML 1.0")
 
@@ -44,6 +44,10 @@ def _strings(value: object) -> Iterator[str]:
     elif isinstance(value, tuple):
         for part in value:
             yield from _strings(part)
+    elif is_dataclass(value):
+        # dataclasses.astuple() would copy every time and tuple in depth, which took longer than rendering.
+        for part in fields(value):
+            yield from _strings(getattr(value, part.name))
 
 
 def _feed_links(feed: Feed) -> Iterator[str]:

@@ -146,7 +146,9 @@ def list_for_receivers(
     tx: sa.Connection, release_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID]
 ) -> list[Delivery]:
     """All that these subscriptions are or were owed of the release, newest first."""
-    where = sa.and_(events.c.release_id == release_id, deliveries.c.subscription_id.in_(subscription_ids))
+    # By value: through a join, SQLite would look up a lone partner's whole history.
+    about = tx.execute(sa.select(events.c.id).where(events.c.release_id == release_id)).scalars().all()
+    where = sa.and_(deliveries.c.event_id.in_(about), deliveries.c.subscription_id.in_(subscription_ids))
     return _list(tx, where, limit=None, before=None)
 
 

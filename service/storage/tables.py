@@ -60,6 +60,9 @@ sa.Index(
     sqlite_where=releases.c.state == "scheduled", postgresql_where=releases.c.state == "scheduled",
 )
 
+# The lists that staff narrow are read in order, not sorted: a state or a language may be that of a few among a million.
+sa.Index("ix_releases_state", releases.c.state, releases.c.id)
+
 revisions = sa.Table(
     "revisions", metadata,
     sa.Column("release_id", sa.ForeignKey("releases.id"), primary_key=True),
@@ -76,6 +79,7 @@ editions = sa.Table(
     sa.Column("headline", sa.Text, nullable=False),
     sa.Column("body_text", sa.Text, nullable=False),
 )
+sa.Index("ix_editions_language", editions.c.language, editions.c.release_id)
 
 # Uploaded files, which lie in the data folder under `file_name`.
 media = sa.Table(
@@ -193,7 +197,11 @@ sa.Index(
     "ix_deliveries_due", deliveries.c.next_attempt_at,
     sqlite_where=deliveries.c.state == "due", postgresql_where=deliveries.c.state == "due",
 )
-sa.Index("ix_deliveries_subscription", deliveries.c.subscription_id, deliveries.c.state)
+sa.Index("ix_deliveries_subscription", deliveries.c.subscription_id, deliveries.c.id)
+sa.Index(
+    "ix_deliveries_held", deliveries.c.subscription_id, deliveries.c.id,
+    sqlite_where=deliveries.c.state == "due", postgresql_where=deliveries.c.state == "due",
+)
 
 attempts = sa.Table(
     "attempts", metadata,

@@ -95,6 +95,10 @@ class Service:
         with self.storage.write() as tx:
             tx.exec_driver_sql("UPDATE deliveries SET claim_until = next_attempt_at WHERE claim_until IS NOT NULL")
 
+    def pids(self) -> dict[str, int]:
+        """Of each program that was started: the process, and the session of its own that it leads."""
+        return {name: process.pid for name, process in self._processes.items()}
+
     def keep_up(self) -> None:
         """Start again what died by itself, as the supervisor does."""
         for name, process in list(self._processes.items()):

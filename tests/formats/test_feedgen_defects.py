@@ -16,8 +16,8 @@ import pytest
 from lxml import etree
 
 from service.errors import Unrenderable
-from service.formats import FORMATS, render
-from service.model import Feed
+from service.formats import FORMATS, render, render_all
+from service.model import Category, Feed
 
 NS = {
     "a": "http://www.w3.org/2005/Atom",
@@ -147,6 +147,12 @@ def test_a_character_outside_xml_names_its_entry_in_every_format(feed: Feed, for
     with pytest.raises(Unrenderable) as caught:
         render(with_entry(feed, content_html=f"<p>{bad}</p>"), format)
     assert caught.value.params["entry_id"] == feed.entries[0].id
+
+
+def test_all_formats_at_once_are_what_each_is_alone_and_refuse_the_same(feed: Feed) -> None:
+    assert render_all(feed) == {format: render(feed, format) for format in FORMATS}
+    with pytest.raises(Unrenderable):
+        render_all(with_entry(feed, categories=(Category("visits", "\ufffe"),)))
 
 
 @pytest.mark.parametrize("url", ["https://press.example/新闻", "/en/releases/x", "javascript:alert(1)", "https://a b"])

@@ -1,0 +1,135 @@
+"""What one release costs doesn't grow with those before it, on either database."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+
+from bench.archive import analyse, load_releases
+from service.clock import new_id, utc_now
+from service.config import Profile
+from service.deliveries import plan_due
+from service.model import DeliveryState
+from service.publishing import publish_due
+from service.releases import publish_scheduled
+from service.storage import Storage, deliveries, events, releases
+from service.storage.tables import attempts, payloads
+from service.storage.tables import deliveries as delivery_rows
+from service.storage.tables import events as event_rows
+from service.subscriptions import subscribe
+from tests.conftest import StoppedClock
+from tests.meter import metered
+
+RELEASES = 5000
+OLD = 2000
+# A swap looks at a few hundred rows in one statement; what grows looks at thousands.
+MOST_ROWS = 600
+IN_BOTH = {"zh-Hans": "数字有误", "en": "A figure was wrong"}
+
+
+@pytest.fixture
+def old_newsroom(storage: Storage, profile: Profile, clock: StoppedClock) -> Storage:
+    """One with thousands of releases, and a partner who was sent all of them."""
+    clock.now = utc_now()
+    load_releases(storage, profile, RELEASES)
+    publish_due(storage, profile, clock)
+    order = {"partner": "P", "channel": "webhook", "callback": "http://127.0.0.1/", "languages": ["en"]}
+    _deliver_everything(storage, subscribe(storage, order, clock()).id)
+    analyse(storage)
+    return storage
+
+
+def test_publishing_correcting_and_withdrawing_read_no_more_than_they_change(
+    old_newsroom: Storage, profile: Profile, clock: StoppedClock, client: FlaskClient, staff: dict[str, str],
+    release_document: dict[str, Any],
+) -> None:
+    with old_newsroom.read() as tx:
+        first, second = releases.list_positions(tx, OLD, OLD + 1)
+    headers = staff | {"If-Match": "*"}
+    correction, withdrawal = release_document | {"change_note": IN_BOTH}, {"reason": IN_BOTH}
+    with _bounded(old_newsroom):
+        assert client.post("/v1/releases", json=release_document, headers=staff).status_code == 201
+        _work(old_newsroom, profile, clock)
+        assert client.put(f"/v1/releases/{first.id}", json=correction, headers=headers).status_code == 200
+        _work(old_newsroom, profile, clock)
+        assert client.post(f"/v1/releases/{second.id}/withdraw", json=withdrawal, headers=headers).status_code == 200
+        _work(old_newsroom, profile, clock)
+    with old_newsroom.read() as tx:
+        first, second = releases.list_positions(tx, OLD, OLD + 1)
+    assert first.public_revision == 2 and second.withdrawn_at
+
+
+def test_what_readers_fetch_reads_no_more_than_it_shows(old_newsroom: Storage, client: FlaskClient) -> None:
+    with old_newsroom.read() as tx:
+        [release] = releases.list_positions(tx, OLD, OLD)
+    paths = [
+        "/zh/", "/zh/?before=26", "/feeds/zh.atom", "/feeds/zh/visits.json", "/feeds/en/archive/1.atom",
+        f"/feeds/en/archive/{RELEASES // 25}.json", f"/en/releases/{release.slug}", "/sitemap.xml",
+    ]
+    with _bounded(old_newsroom):
+        for path in paths:
+            assert client.get(path).status_code == 200, path
+        assert client.get("/en/releases/none-such").status_code == 404
+
+
+def test_what_staff_list_reads_no_more_than_it_shows(
+    old_newsroom: Storage, client: FlaskClient, admin: dict[str, str]
+) -> None:
+    with old_newsroom.read() as tx:
+        [release] = releases.list_positions(tx, OLD, OLD)
+        [subscription_id] = deliveries.list_receivers(tx, release.id, limit=2, before=None)
+    lists = ("audit", "deliveries", "receipts", "revisions")
+    paths = [
+        "/v1/releases", "/v1/audit", f"/v1/subscriptions/{subscription_id}/deliveries",
+        *(f"/v1/releases?{query}" for query in ("state=draft", "state=published&language=en", "language=fr")),
+        *(f"/v1/releases/{release.id}/{name}" for name in lists),
+    ]
+    with _bounded(old_newsroom):
+        for path in paths:
+            assert client.get(path, headers=admin).status_code == 200, path
+
+
+@contextmanager
+def _bounded(storage: Storage) -> Iterator[None]:
+    with metered(storage) as rows:
+        yield
+    assert not [f"{count} rows: {statement}" for statement, count in rows.items() if count > MOST_ROWS]
+
+
+def _work(storage: Storage, profile: Profile, clock: StoppedClock) -> None:
+    """What a nudged worker, its courier and the sweep ask the database for."""
+    clock.advance(seconds=2)
+    publish_scheduled(storage, clock())
+    publish_due(storage, profile, clock)
+    assert plan_due(storage, profile, clock)
+    with storage.read() as tx:
+        events.list_unpublished(tx, limit=1)
+        events.list_unplanned(tx, limit=1)
+        assert deliveries.has_due(tx, clock())
+        releases.find_next_publish_at(tx)
+    with storage.write() as tx:
+        assert deliveries.claim_due(tx, "worker", limit=50, now=clock(), until=clock() + timedelta(seconds=1))
+
+
+def _deliver_everything(storage: Storage, subscription_id: uuid.UUID) -> None:
+    now = utc_now()
+    with storage.write() as tx:
+        owed = [
+            {"id": new_id(), "event_id": event_id, "subscription_id": subscription_id, "payload_id": new_id(),
+             "state": DeliveryState.DELIVERED, "created_at": now, "delivered_at": now, "attempt": 1}
+            for event_id in tx.execute(sa.select(event_rows.c.id)).scalars()
+        ]
+        tx.execute(payloads.insert(), [
+            {"id": row["payload_id"], "event_id": row["event_id"], "variant": "en", "body": b"{}"} for row in owed
+        ])
+        tx.execute(delivery_rows.insert(), owed)
+        tx.execute(attempts.insert(), [
+            {"delivery_id": row["id"], "number": 1, "started_at": now, "duration_ms": 1, "status": 204} for row in owed
+        ])

@@ -9,6 +9,7 @@ from service.bodies import Body, find_mended
 from service.config import Language
 from service.han import foreign_characters, is_chinese, mend_punctuation
 from service.markdown import find_left_markers
+from service.markup import Losses
 from service.model import Warning
 from service.schema_faults import json_pointer
 
@@ -21,13 +22,21 @@ def find_edition_warnings(
 ) -> Iterator[Warning]:
     """Warnings about one valid edition, field by field."""
     pointer = json_pointer("editions", language.tag, body.field)
-    if body.removed:
-        yield Warning(pointer=pointer, code="markup_removed", params={"elements": list(body.removed)})
+    yield from _find_losses(pointer, body.losses)
     if body.field == "body_markdown" and (places := find_left_markers(body.source)[1]):
         yield Warning(pointer=pointer, code="markers_left", params={"places": places})
     if is_chinese(language.script):
         yield from _find_punctuation(language, edition, body, base_url)
         yield from _find_mixture(language, edition, body)
+
+
+def _find_losses(pointer: str, losses: Losses) -> Iterator[Warning]:
+    if losses.elements:
+        yield Warning(pointer=pointer, code="markup_removed", params={"elements": list(losses.elements)})
+    if losses.links:
+        yield Warning(pointer=pointer, code="links_removed", params={"links": list(losses.links)})
+    if losses.pictures:
+        yield Warning(pointer=pointer, code="pictures_removed", params={"pictures": list(losses.pictures)})
 
 
 def _find_punctuation(

@@ -1,22 +1,17 @@
-"""Release text made safe and comparable: characters, HTML, excerpts, counts, scripts."""
+"""Plain text made safe and comparable: characters, paragraphs, excerpts, counts, scripts."""
 
 from __future__ import annotations
 
 import html
 
 import langcodes
-import nh3
 import regex
 
 # Everything outside the Char production of XML 1.0 (fifth edition, section 2.2).
 _NOT_XML = regex.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-# The elements left out end by themselves, wherever they stand (HTML, sections 13.1.2.4 and 13.2.6.5).
-_NESTING = regex.compile(r"<(/?)(?!(?:br|dd|dt|embed|hr|img|li|meta|p)[\s/>])([a-z][^\s/>]*)", regex.IGNORECASE)
-_TAG_NAME = regex.compile(r"<([a-zA-Z][^\s/>]*)")
-_BLOCK_END = regex.compile(r"</(?:p|div|h[1-6]|li|ul|ol|blockquote|pre|table|tr|figure|figcaption|dl|dt|dd)>|<hr>")
-_BLOCK = regex.compile(r"<(?:p|h[1-6]|ul|ol|blockquote|pre|table|figure|dl|hr)\b")
+# Many invisible characters are letters or marks to Unicode, and the empty Braille cell is a symbol.
+_VISIBLE = regex.compile(r"[^\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]")
 _PARAGRAPH_BREAK = regex.compile(r"\n[ \t\u3000]*\n\s*")
-_ASCII_SPACE = regex.compile(r"[ \t\r\n]+")
 _GRAPHEME = regex.compile(r"\X")
 _SENTENCE_END, _CLOSING = frozenset("。！？"), frozenset("”’」』）")
 # What a word that is parted by spaces is made of. Chinese and Thai have none that could be broken.
@@ -30,22 +25,6 @@ _SHORTEST_EXCERPT = 90
 
 # ISO 15924 codes of the scripts that put no space between words.
 _WITHOUT_SPACES = {"Hans", "Hant", "Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr"}
-
-_TAGS = {
-    "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "cite", "code", "dd", "dl", "dt", "em",
-    "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "li", "ol", "p", "pre", "q",
-    "rp", "rt", "ruby", "s", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th",
-    "thead", "time", "tr", "u", "ul",
-}
-_ATTRIBUTES = {
-    "*": {"lang", "dir"},
-    "a": {"href", "hreflang", "title"},
-    "img": {"src", "alt", "width", "height", "title"},
-    "ol": {"start"},
-    "td": {"colspan", "rowspan"},
-    "th": {"colspan", "rowspan", "scope"},
-    "time": {"datetime"},
-}
 
 # ISO 15924 code -> the Unicode scripts that text in it is written with.
 _COMPOUND_SCRIPTS = {
@@ -75,6 +54,11 @@ def single_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing of it can be seen."""
+    return _VISIBLE.search(text) is None
+
+
 def paragraphs(text: str) -> list[str]:
     """Plain text parted at its empty lines, every other character kept."""
     return [part for part in _PARAGRAPH_BREAK.split(text.strip("\n \t")) if part]
@@ -84,42 +68,6 @@ def text_to_html(text: str) -> str:
     """Plain text as paragraphs; it is escaped, never cleaned, so that `<angle>` survives."""
     escaped = (html.escape(part, quote=False).replace("\n", "<br>") for part in paragraphs(text))
     return "\n".join(f"<p>{part}</p>" for part in escaped)
-
-
-def nesting(markup: str) -> int:
-    """How deep elements stand in each other at most, leaving out those that end by themselves."""
-    opened: list[str] = []
-    deepest = 0
-    for closing, name in _NESTING.findall(markup):
-        if not closing:
-            opened.append(name.lower())
-            deepest = max(deepest, len(opened))
-        elif opened and opened[-1] == name.lower():
-            # A parser may ignore any other end, so only the innermost element's own counts.
-            opened.pop()
-    return deepest
-
-
-def clean_html(dirty: str, base_url: str) -> tuple[str, list[str]]:
-    """HTML with only harmless markup, links absolute, and the names of the elements taken out."""
-    cleaner = nh3.Cleaner(
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto"},
-        url_relative=("rewrite_with_base", base_url.rstrip("/") + "/"),
-    )
-    clean = cleaner.clean(dirty).strip()
-    removed = {name.lower() for name in _TAG_NAME.findall(dirty)} - _TAGS
-    return clean if _BLOCK.search(clean) else f"<p>{clean}</p>", sorted(removed)
-
-
-def html_to_text(clean: str) -> str:
-    """Cleaned HTML as plain text: an empty line after each block, a line end for each `<br>`."""
-    flat = _ASCII_SPACE.sub(" ", clean)
-    parted = _BLOCK_END.sub("\n\n", flat.replace("<br>", "\n"))
-    text = html.unescape(nh3.clean(parted, tags=set()))
-    lines = (line.strip(" \t") for line in text.split("\n"))
-    return regex.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 
 def excerpt(text: str) -> str:

@@ -173,8 +173,8 @@ def _edition(language: Language, edition: Mapping[str, Any], body: Body) -> Edit
     return Edition(
         language=language.tag,
         headline=text.single_line(edition["headline"]),
-        summary=text.single_line(edition.get("summary", "")) or text.excerpt(body.text),
+        summary=text.single_line(edition.get("summary", "")) or text.excerpt(body.prose.lead or body.text),
         body_text=body.text,
-        body_html=body.html,
+        body_html=body.prose.html,
         dateline=text.single_line(dateline) if dateline else None,
     )

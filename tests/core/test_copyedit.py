@@ -91,6 +91,14 @@ def test_english_editions_are_not_judged_by_chinese_rules(profile: Profile) -> N
     assert warnings_of(release({"body_text": "双方座谈。"}, english), profile) == {}
 
 
+def test_links_and_pictures_that_are_lost_are_named(profile: Profile) -> None:
+    body = "<p>双方座谈。<a href='ftp://x.example'>纪要</a><img src='data:image/png;base64,x' alt='合影'></p>"
+    found = warnings_of(release({"body_html": body}), profile)
+    assert {warning.code: warning.params for warning in found.values()} == {
+        "links_removed": {"links": ["纪要"]}, "pictures_removed": {"pictures": ["合影"]},
+    }
+
+
 def test_elements_taken_out_are_named(profile: Profile) -> None:
     [warning] = warnings_of(release({"body_html": "<p>双方座谈。</p><iframe></iframe>"}), profile).values()
     assert (warning.code, warning.params) == ("markup_removed", {"elements": ["iframe"]})

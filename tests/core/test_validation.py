@@ -119,6 +119,16 @@ def test_markdown_is_cleaned_like_html(release_document: dict[str, Any], profile
     assert not any(trace in body for trace in ("javascript:", "data:", "<img onerror"))
 
 
+@pytest.mark.parametrize("body", [
+    {"body_html": "<h1>Background</h1><p>Hello all.</p>"}, {"body_markdown": "# Background\n\nHello all.\n\nBye."},
+])
+def test_the_summary_is_the_first_paragraph_and_no_heading(
+    release_document: dict[str, Any], profile: Profile, body: dict[str, str]
+) -> None:
+    release_document["editions"]["en"] = {"headline": "Hello", **body}
+    assert validate_release(release_document, profile).editions[1].summary == "Hello all."
+
+
 def test_swapped_editions_are_refused(release_document: dict[str, Any], profile: Profile) -> None:
     """The commonest paste error: each text under the other language."""
     editions = release_document["editions"]

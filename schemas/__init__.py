@@ -9,8 +9,11 @@ from typing import Any
 
 import jsonschema_rs
 import langcodes
+import regex
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+# Many invisible characters are letters or marks to Unicode, and the empty Braille cell is a symbol.
+_VISIBLE = regex.compile(r"[^\s\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]")
 
 
 @functools.cache
@@ -22,7 +25,7 @@ def load_schema(name: str) -> dict[str, Any]:
 
 @functools.cache
 def find_validator(name: str) -> jsonschema_rs.Draft202012Validator:
-    """A validator that asserts formats, knows `language-tag` and follows references to our own files alone."""
+    """A validator that asserts formats, knows `language-tag` and `visible`, and follows references to our own files alone."""
     return make_validator(load_schema(name))
 
 
@@ -32,7 +35,7 @@ def make_validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator
         schema,
         validate_formats=True,
         ignore_unknown_formats=False,
-        formats={"language-tag": is_language_tag},
+        formats={"language-tag": is_language_tag, "visible": is_visible},
         registry=_registry(),
         offline=True,
     )
@@ -51,3 +54,8 @@ def is_language_tag(text: str) -> bool:
         return langcodes.standardize_tag(text, macro=False) == text and langcodes.tag_is_valid(text)
     except ValueError:
         return False
+
+
+def is_visible(text: str) -> bool:
+    """Whether anything of it can be seen: not spaces, control and joining characters alone."""
+    return _VISIBLE.search(text) is not None

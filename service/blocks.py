@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from lxml import etree, html
 
-from service.text import is_blank, single_line
+from schemas import is_visible
+from service.text import single_line
 
 INLINE = frozenset({
     "a", "abbr", "b", "bdi", "bdo", "cite", "code", "em", "i", "q", "rp", "rt", "ruby", "s", "small", "span", "strong",
@@ -143,7 +144,7 @@ class Arranger:
             run.text = run.text.lstrip("\n") if run.text else None
         else:
             _strip_end(run)
-        if is_blank("".join(run.itertext())) and run.find(".//img") is None:
+        if not is_visible("".join(run.itertext())) and run.find(".//img") is None:
             frame.block.remove(run)
             if frame.run == _LOOSE:
                 frame.loose.remove(run)

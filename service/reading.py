@@ -5,7 +5,7 @@ from __future__ import annotations
 import regex
 from lxml import etree
 
-from service.text import is_blank
+from schemas import is_visible
 
 _BLOCKS = {
     "blockquote", "caption", "dd", "dl", "dt", "figcaption", "figure", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol",
@@ -65,7 +65,7 @@ class Reader:
         self._pres -= tag == "pre"
         if tag == "p" and not self._cells and not self.lead:
             paragraph = "".join(self._written[self._paragraph:]).strip()
-            self.lead = "" if is_blank(paragraph) else paragraph
+            self.lead = paragraph if is_visible(paragraph) else ""
 
     def _start_cell(self) -> None:
         if self._cells:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import html
+import itertools
+from collections import Counter
 
 import langcodes
 import regex
 
 # Everything outside the Char production of XML 1.0 (fifth edition, section 2.2).
 _NOT_XML = regex.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-# Many invisible characters are letters or marks to Unicode, and the empty Braille cell is a symbol.
-_VISIBLE = regex.compile(r"[^\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]")
 _PARAGRAPH_BREAK = regex.compile(r"\n[ \t\u3000]*\n\s*")
 _GRAPHEME = regex.compile(r"\X")
+_LETTER = regex.compile(r"\p{L}")
+_WORD = regex.compile(r"[^\s\p{L}\p{N}]*+[\p{L}\p{N}]\S*+")
 _SENTENCE_END, _CLOSING = frozenset("。！？"), frozenset("”’」』）")
 # What a word that is parted by spaces is made of. Chinese and Thai have none that could be broken.
 _WORD_PART = regex.compile(
@@ -34,7 +37,7 @@ _COMPOUND_SCRIPTS = {
     "Kore": ("Hangul", "Han"),
 }
 # One such character says as much as about three letters of an alphabet.
-_DENSE = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
+_DENSE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
 _DENSE_WEIGHT = 3
 
 
@@ -54,11 +57,6 @@ def single_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def is_blank(text: str) -> bool:
-    """Whether nothing of it can be seen."""
-    return _VISIBLE.search(text) is None
-
-
 def paragraphs(text: str) -> list[str]:
     """Plain text parted at its empty lines, every other character kept."""
     return [part for part in _PARAGRAPH_BREAK.split(text.strip("\n \t")) if part]
@@ -75,7 +73,8 @@ def excerpt(text: str) -> str:
     ends in time, else whole words and an ellipsis. No grapheme cluster is cut.
     """
     first = single_line(next(iter(paragraphs(text)), ""))
-    clusters = _GRAPHEME.findall(first)
+    # One more than there is room for tells how it goes on; the first paragraph may be the whole text.
+    clusters = [match[0] for match in itertools.islice(_GRAPHEME.finditer(first), EXCERPT_GRAPHEMES + 1)]
     if len(clusters) <= EXCERPT_GRAPHEMES:
         return first
     sentences = _end_of_sentences(clusters)
@@ -110,19 +109,19 @@ def count_characters(text: str) -> int:
 
 def count_words(text: str, script: str) -> int | None:
     """None where the script (ISO 15924 code) does not part words."""
-    if script in _WITHOUT_SPACES:
-        return None
-    return sum(regex.search(r"[\p{L}\p{N}]", word) is not None for word in text.split())
+    return None if script in _WITHOUT_SPACES else len(_WORD.findall(text))
 
 
-def script_share(text: str, script: str) -> float | None:
-    """How much of the text's letters is in the script (ISO 15924 code), 0 to 1; None without letters."""
+def weigh_script(text: str, script: str) -> tuple[int, int]:
+    """What the text's letters weigh that are in the script (ISO 15924 code), and what all of them do."""
+    counts = Counter(text)
+    letters = _LETTER.findall("".join(counts))
+    weights = {letter: counts[letter] * (_DENSE_WEIGHT if _DENSE.match(letter) else 1) for letter in letters}
+    wanted = _script_pattern(script).findall("".join(letters))
+    return sum(weights[letter] for letter in wanted), sum(weights.values())
+
+
+@functools.cache
+def _script_pattern(script: str) -> regex.Pattern[str]:
     names = _COMPOUND_SCRIPTS.get(script, (script,))
-    wanted = regex.compile("[" + "".join(rf"\p{{Script={name}}}" for name in names) + "]")
-    weights = [
-        (_DENSE_WEIGHT if regex.match(_DENSE, letter) else 1, bool(wanted.match(letter)))
-        for letter in regex.findall(r"\p{L}", text)
-    ]
-    total = sum(weight for weight, _ in weights)
-    return sum(weight for weight, hit in weights if hit) / total if total else None
-
+    return regex.compile("[" + "".join(rf"\p{{Script={name}}}" for name in names) + "]")

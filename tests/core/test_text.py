@@ -84,6 +84,19 @@ def test_a_short_first_paragraph_is_the_excerpt() -> None:
     assert text.excerpt("第一段。\n\n第二段。") == "第一段。"
 
 
+@pytest.mark.parametrize(("sample", "words"), [
+    ("one two", 2), ("one – two", 2), ("(it's) 3.5 % …", 2), ("", 0), ("—", 0), ("a\nb\u3000c", 3),
+])
+def test_a_word_has_a_letter_or_a_digit(sample: str, words: int) -> None:
+    assert text.count_words(sample, "Latn") == words
+    assert text.count_words(sample, "Hans") is None
+
+
+@given(st.text(alphabet="aé文1٣½ \n\u3000-–'(。"))
+def test_words_are_parted_by_space_alone(sample: str) -> None:
+    assert text.count_words(sample, "Latn") == sum(any(c.isalnum() for c in word) for word in sample.split())
+
+
 @pytest.mark.parametrize(("sample", "script", "least", "most"), [
     ("职业教育合作", "Hans", 1.0, 1.0),
     ("NVIDIA发布GeForce RTX 5090", "Hans", 0.2, 0.5),
@@ -91,10 +104,9 @@ def test_a_short_first_paragraph_is_the_excerpt() -> None:
     ("职业教育合作", "Latn", 0.0, 0.0),
 ])
 def test_the_share_of_a_script(sample: str, script: str, least: float, most: float) -> None:
-    share = text.script_share(sample, script)
-    assert share is not None
-    assert least <= share <= most
+    wanted, letters = text.weigh_script(sample, script)
+    assert least <= wanted / letters <= most
 
 
 def test_no_letters_have_no_script() -> None:
-    assert text.script_share("2026-11-24 …", "Latn") is None
+    assert text.weigh_script("2026-11-24 …", "Latn") == (0, 0)

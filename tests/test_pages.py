@@ -127,6 +127,20 @@ def test_the_body_goes_in_as_it_is(language: Language, edition: Edition) -> None
     assert edition.body_html in render_release(PROFILE, language, RELEASE, edition)
 
 
+def test_tables_and_preformatted_text_scroll_by_keyboard_and_are_named() -> None:
+    """One region for each, whatever is nested in it, and each with a name of its own (WCAG 2.1.1 and 4.1.2)."""
+    table = "<table><tbody><tr><td>a<table><tbody><tr><td>b</td></tr></tbody></table></td></tr></tbody></table>"
+    edition = dataclasses.replace(EDITIONS[0], body_html=f"<p>x</p>{table}<pre lang=\"en\">y</pre>{table}<p>z</p>")
+    body = next(e for e in read(render_release(PROFILE, ZH, RELEASE, edition)).iter("div") if e.get("class") == "body")
+    assert [(e.tag, e.get("aria-label")) for e in body] == [
+        ("p", None), ("div", "表格 1"), ("div", "预排文本 1"), ("div", "表格 2"), ("p", None),
+    ]
+    regions = [e for e in body.iter("div") if e is not body]
+    assert [(e.get("role"), e.get("tabindex"), [child.tag for child in e]) for e in regions] == [
+        ("region", "0", ["table"]), ("region", "0", ["pre"]), ("region", "0", ["table"]),
+    ]
+
+
 @BOTH
 def test_a_release_names_its_page_in_every_language_and_itself_as_canonical(
     language: Language, edition: Edition
@@ -245,6 +259,8 @@ def test_the_note_leads_from_the_other_edition_to_the_authoritative_one() -> Non
 def test_a_summary_that_only_repeats_the_beginning_is_not_shown_twice() -> None:
     assert "双方商定互派教师。" in text_of(read(render_release(PROFILE, ZH, RELEASE, EDITIONS[0])), "article")
     assert "…" not in text_of(read(render_release(PROFILE, EN, RELEASE, EDITIONS[1])), "article")
+    second = dataclasses.replace(EDITIONS[1], body_text="Background\n\nA delegation of twelve visited.")
+    assert "…" not in text_of(read(render_release(PROFILE, EN, RELEASE, second)), "article")
 
 
 @pytest.mark.parametrize(("language", "sentence"), [(ZH, "还没有发布稿"), (EN, "no releases yet")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element
 
 import html5lib
@@ -212,19 +212,29 @@ def test_the_switch_leads_to_the_same_release_in_the_other_language(
     ]
 
 
-@pytest.mark.parametrize(
-    ("language", "edition", "shown"),
-    [
-        (ZH, EDITIONS[0], "2026年9月18日 12:05（协调世界时）"),
-        (EN, EDITIONS[1], "September 18, 2026, 12:05 UTC"),
-    ],
-    ids=["zh", "en"],
-)
-def test_dates_read_as_the_language_writes_them_and_stay_exact_for_programs(
-    language: Language, edition: Edition, shown: str
+@pytest.mark.parametrize(("language", "zone", "shown"), [
+    (ZH, "UTC", "2026年9月18日 22:05（协调世界时）"),
+    (EN, "UTC", "September 18, 2026, 22:05 (Coordinated Universal Time)"),
+    (ZH, "Asia/Shanghai", "2026年9月19日 06:05（中国标准时间）"),
+    (EN, "Asia/Shanghai", "September 19, 2026, 06:05 (China Standard Time)"),
+    (EN, "Europe/London", "September 18, 2026, 23:05 (British Summer Time)"),
+])
+def test_moments_read_as_language_and_zone_have_them_and_stay_exact_for_programs(
+    language: Language, zone: str, shown: str
 ) -> None:
-    time = next(read(render_release(PROFILE, language, RELEASE, edition)).iter("time"))
-    assert (time.text, time.attrib["datetime"]) == (shown, "2026-09-18T12:05:00.000Z")
+    profile = dataclasses.replace(PROFILE, time_zone=zone)
+    release = dataclasses.replace(RELEASE, published_at=NOON + timedelta(hours=10))
+    edition = release.edition(language.tag)
+    assert edition
+    time = next(read(render_release(profile, language, release, edition)).iter("time"))
+    assert (time.text, time.attrib["datetime"]) == (shown, "2026-09-18T22:05:00.000Z")
+
+
+def test_a_list_dates_an_early_morning_by_the_newsrooms_own_day() -> None:
+    profile = dataclasses.replace(PROFILE, time_zone="Asia/Shanghai")
+    release = dataclasses.replace(RELEASE, published_at=NOON + timedelta(hours=10))
+    page = read(render_list(profile, ZH, [(release, EDITIONS[0])], None))
+    assert text_of(page, "time") == "2026年9月19日"
 
 
 def test_only_a_revised_release_says_when_it_was_updated() -> None:

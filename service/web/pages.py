@@ -11,9 +11,10 @@ from datetime import datetime
 from html import escape
 from typing import Any
 from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date, format_skeleton, get_timezone_name
 from babel.units import format_unit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -145,6 +146,7 @@ def _render(
 ) -> str:
     locale = _locale(language.tag)
     words = functools.partial(say, ui_language(language.tag))
+    zone = ZoneInfo(profile.time_zone)
     others = places or [Place(other, profile.list_url(other)) for other in profile.languages]
     return _environment().get_template(template).render(
         profile=profile,
@@ -157,8 +159,8 @@ def _render(
         feeds=list(_feeds(profile, language)),
         lists=list(_lists(profile, language)),
         say=words,
-        moment=functools.partial(_moment, locale, words),
-        date=lambda instant: format_date(instant, "long", locale=locale),
+        moment=functools.partial(_moment, locale, zone, words),
+        date=functools.partial(_date, locale, zone),
         size=functools.partial(_size, locale),
         local=functools.partial(_local, profile),
         **parts,
@@ -225,9 +227,14 @@ def _categories(profile: Profile, language: Language, release: Release) -> list[
     ]
 
 
-def _moment(locale: Locale, words: Any, instant: datetime) -> str:
-    time = format_skeleton("Hm", instant, locale=locale)
-    return words("page.moment", date=format_date(instant, "long", locale=locale), time=time)
+def _moment(locale: Locale, zone: ZoneInfo, words: Any, instant: datetime) -> str:
+    time = format_skeleton("Hm", instant, tzinfo=zone, locale=locale)
+    name = get_timezone_name(instant.astimezone(zone), locale=locale)
+    return words("page.moment", date=_date(locale, zone, instant), time=time, zone=name)
+
+
+def _date(locale: Locale, zone: ZoneInfo, instant: datetime) -> str:
+    return format_date(instant.astimezone(zone), "long", locale=locale)
 
 
 def _size(locale: Locale, byte_length: int) -> str:

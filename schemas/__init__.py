@@ -6,11 +6,15 @@ import functools
 import json
 from importlib import resources
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import jsonschema_rs
 import langcodes
+import regex
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+# Many invisible characters are letters or marks to Unicode, and the empty Braille cell is a symbol.
+_VISIBLE = regex.compile(r"[^\s\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]")
 
 
 @functools.cache
@@ -22,7 +26,7 @@ def load_schema(name: str) -> dict[str, Any]:
 
 @functools.cache
 def find_validator(name: str) -> jsonschema_rs.Draft202012Validator:
-    """A validator that asserts formats, knows `language-tag` and follows references to our own files alone."""
+    """A validator that asserts formats, those of ours too, and follows references to our own files alone."""
     return make_validator(load_schema(name))
 
 
@@ -32,7 +36,7 @@ def make_validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator
         schema,
         validate_formats=True,
         ignore_unknown_formats=False,
-        formats={"language-tag": is_language_tag},
+        formats=FORMATS,
         registry=_registry(),
         offline=True,
     )
@@ -51,3 +55,21 @@ def is_language_tag(text: str) -> bool:
         return langcodes.standardize_tag(text, macro=False) == text and langcodes.tag_is_valid(text)
     except ValueError:
         return False
+
+
+def is_visible(text: str) -> bool:
+    """Whether anything of it can be seen: not spaces, control and joining characters alone."""
+    return _VISIBLE.search(text) is not None
+
+
+def is_time_zone(text: str) -> bool:
+    """Whether the IANA database has a zone of this name, such as `Asia/Shanghai`."""
+    try:
+        return bool(ZoneInfo(text).key)
+    # Whatever the system makes of a name that is no file, a folder, or leads out of the database.
+    except (KeyError, OSError, ValueError):
+        return False
+
+
+FORMATS = {"language-tag": is_language_tag, "visible": is_visible, "time-zone": is_time_zone}
+"""Formats that JSON Schema does not know, and what tells whether a text is of them."""

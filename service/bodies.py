@@ -6,30 +6,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service import text
 from service.han import Markup, mend_punctuation
 from service.markdown import markdown_to_raw_html
+from service.markup import Losses, Prose, is_too_deep, read_html
+from service.text import text_to_html
 
 # Field of the edition -> how it is written.
 KINDS: Mapping[str, Markup] = {"body_text": "text", "body_html": "html", "body_markdown": "markdown"}
 
-# Cleaning takes time by the square of the depth: 245 seconds for 150,000 quotations in each other.
-_DEEPEST = 200
+_NOTHING = Prose(html="", text="", lead="")
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """``source`` is what stood in the ``field``; ``removed`` names the elements that cleaning took out.
-
-    One that is nested too deep has neither text nor HTML.
-    """
+    """``source`` is what stood in the ``field``. One that is nested too deep has no ``prose``."""
 
     field: str
     source: str
-    text: str
-    html: str
-    removed: tuple[str, ...] = ()
+    prose: Prose = _NOTHING
     is_too_deep: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.prose.text
+
+    @property
+    def losses(self) -> Losses:
+        return self.prose.losses
 
 
 def find_body(edition: Mapping[str, Any], base_url: str) -> Body | None:
@@ -50,9 +53,8 @@ def find_mended(body: Body, base_url: str) -> tuple[bool, str | None]:
 def _read(field: str, source: str, base_url: str) -> Body:
     if field == "body_text":
         plain = source.strip("\n")
-        return Body(field, source, plain, text.text_to_html(plain))
+        return Body(field, source, Prose(html=text_to_html(plain), text=plain, lead=plain))
     raw = source if field == "body_html" else markdown_to_raw_html(source)
-    if text.nesting(raw) > _DEEPEST:
-        return Body(field, source, "", "", is_too_deep=True)
-    clean, removed = text.clean_html(raw, base_url)
-    return Body(field, source, text.html_to_text(clean), clean, tuple(removed))
+    if is_too_deep(raw):
+        return Body(field, source, is_too_deep=True)
+    return Body(field, source, read_html(raw, base_url))

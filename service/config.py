@@ -24,6 +24,7 @@ DEFAULT_PORT = 8080
 DEFAULT_BODY_LIMIT = 1024 * 1024
 DEFAULT_MEDIA_LIMIT = 20 * 1024 * 1024
 DEFAULT_FEED_ENTRIES = 25
+DEFAULT_TIME_ZONE = "UTC"
 
 
 @functools.cache
@@ -60,6 +61,7 @@ class Profile:
     feed_entries: int
     retired_feeds: tuple[str, ...] = ()
     renamed_feeds: Mapping[str, str] = field(default_factory=dict)
+    time_zone: str = DEFAULT_TIME_ZONE
 
     def find_language(self, tag: str) -> Language | None:
         return next((language for language in self.languages if language.tag == tag), None)
@@ -229,6 +231,7 @@ def _profile(document: Mapping[str, Any]) -> Profile:
         feed_entries=document.get("feed_entries", DEFAULT_FEED_ENTRIES),
         retired_feeds=tuple(document.get("feeds", {}).get("retired", ())),
         renamed_feeds=document.get("feeds", {}).get("renamed", {}),
+        time_zone=document.get("time_zone", DEFAULT_TIME_ZONE),
     )
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from service.bidi import settle_direction
 from service.bodies import Body, find_mended
 from service.config import Language
 from service.han import foreign_characters, is_chinese, mend_punctuation
 from service.markdown import find_left_markers
+from service.markup import Losses
 from service.model import Warning
 from service.schema_faults import json_pointer
+from service.text import weigh_script
 
 _LINES = ("headline", "summary", "dateline")
 _MOST_CHARACTERS = 20
+# Names and brands keep their own script, most of all in headlines.
+_LEAST_SHARE, _LEAST_SHARE_OF_BODY = {"headline": 0.2, "summary": 0.2}, 0.5
 
 
 def find_edition_warnings(
@@ -21,13 +26,40 @@ def find_edition_warnings(
 ) -> Iterator[Warning]:
     """Warnings about one valid edition, field by field."""
     pointer = json_pointer("editions", language.tag, body.field)
-    if body.removed:
-        yield Warning(pointer=pointer, code="markup_removed", params={"elements": list(body.removed)})
+    yield from _find_losses(pointer, body.losses)
     if body.field == "body_markdown" and (places := find_left_markers(body.source)[1]):
         yield Warning(pointer=pointer, code="markers_left", params={"places": places})
+    yield from _find_other_scripts(language, edition, body)
+    yield from _find_direction(language, body)
     if is_chinese(language.script):
         yield from _find_punctuation(language, edition, body, base_url)
         yield from _find_mixture(language, edition, body)
+
+
+def _find_other_scripts(language: Language, edition: Mapping[str, Any], body: Body) -> Iterator[Warning]:
+    texts = {name: edition[name] for name in _LEAST_SHARE if name in edition} | {body.field: body.text}
+    for name, value in texts.items():
+        wanted, letters = weigh_script(value, language.script)
+        if wanted < letters * _LEAST_SHARE.get(name, _LEAST_SHARE_OF_BODY):
+            pointer = json_pointer("editions", language.tag, name)
+            yield Warning(pointer=pointer, code="check_script", params={"language": language.name})
+
+
+def _find_direction(language: Language, body: Body) -> Iterator[Warning]:
+    """Each line by itself, for no control reaches beyond the end of its line (UAX #9, rule X8)."""
+    turning = {name for line in body.text.split("\n") for name in settle_direction(line)[1]}
+    if turning:
+        pointer = json_pointer("editions", language.tag, body.field)
+        yield Warning(pointer=pointer, code="direction_kept", params={"characters": sorted(turning)})
+
+
+def _find_losses(pointer: str, losses: Losses) -> Iterator[Warning]:
+    if losses.elements:
+        yield Warning(pointer=pointer, code="markup_removed", params={"elements": list(losses.elements)})
+    if losses.links:
+        yield Warning(pointer=pointer, code="links_removed", params={"links": list(losses.links)})
+    if losses.pictures:
+        yield Warning(pointer=pointer, code="pictures_removed", params={"pictures": list(losses.pictures)})
 
 
 def _find_punctuation(

@@ -19,6 +19,11 @@ class Fault:
     code: str
     params: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def place(self) -> list[tuple[int, str]]:
+        """Sorts faults as lists do: `/categories/2` comes before `/categories/10`."""
+        return [(len(step) if step.isdecimal() else 0, step) for step in self.pointer.split("/")]
+
 
 class DiglotError(Exception):
     """``code`` names the problem and its sentences in the message catalogue."""
@@ -31,13 +36,13 @@ class DiglotError(Exception):
 
 
 class Invalid(DiglotError):
-    """A document breaks its schema or a rule. ``faults`` holds all of them."""
+    """A document breaks its schema or a rule. ``faults`` holds all of them, in the order of their places."""
 
     code = "invalid"
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(count=len(faults))
-        self.faults = tuple(faults)
+        self.faults = tuple(sorted(faults, key=lambda fault: fault.place))
 
     def __str__(self) -> str:
         return "; ".join(f"{fault.pointer or '/'}: {fault.code} {dict(fault.params)}" for fault in self.faults)

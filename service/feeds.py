@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from service.config import VERSION, Language, Profile
 from service.formats import FORMATS, render, render_all
+from service.messages import say, ui_language
 from service.model import Category, Document, Edition, Entry, Feed, Related, Release, Tombstone
 from service.release_media import media_in
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 SECOND = timedelta(seconds=1)
 # Constant for ever: archives are cut by it, and a cut archive never changes its size.
 ARCHIVE_ENTRIES = 25
+# JSON Feed 1.1 asks for less than 250 KB in all, and every reader fetches all entries for a single new one.
+LONGEST_BODY_BYTES = 64 * 1024
 ARCHIVE_FORMATS = ("atom", "json")
 
 _FEED_NAMESPACE = uuid.UUID("6f2f9a52-6b6c-5f0e-9d51-3d0f0c1c7a11")
@@ -161,10 +164,14 @@ def entry_id(release_id: uuid.UUID, language: str) -> str:
     return uuid.uuid5(release_id, language).urn
 
 
-def content_html(edition: Edition) -> str:
-    if not edition.dateline:
-        return edition.body_html
-    return f"<p>{html.escape(edition.dateline, quote=False)}</p>\n{edition.body_html}"
+def content_html(edition: Edition, page_url: str) -> str:
+    """Dateline and body, or instead of a very long body its summary and the way to it."""
+    body = edition.body_html
+    if len(body.encode()) > LONGEST_BODY_BYTES:
+        words = say(ui_language(edition.language), "feed.whole_text")
+        link = f'<a href="{html.escape(page_url)}">{words}</a>'
+        body = f"<p>{html.escape(edition.summary, quote=False)}</p>\n<p>{link}</p>"
+    return f"<p>{html.escape(edition.dateline, quote=False)}</p>\n{body}" if edition.dateline else body
 
 
 def _render_all(profile: Profile, listings: Sequence[Listing]) -> dict[str, tuple[str, bytes]]:
@@ -195,13 +202,14 @@ def _feed_id(profile: Profile, language: Language, category: str) -> str:
 
 def _entry(profile: Profile, language: Language, release: Release, edition: Edition) -> Entry:
     siblings = (other for other in profile.languages if other is not language and release.edition(other.tag))
+    url = profile.page_url(language, release.slug)
     return Entry(
         id=entry_id(release.id, language.tag),
         language=language.tag,
         title=edition.headline,
         summary=edition.summary,
-        content_html=content_html(edition),
-        url=profile.page_url(language, release.slug),
+        content_html=content_html(edition, url),
+        url=url,
         published=release.published_at or release.updated_at,
         updated=release.updated_at,
         related=tuple(Related(other.tag, profile.page_url(other, release.slug)) for other in siblings),

@@ -36,11 +36,11 @@ def find_schema_faults(name: str, document: Any) -> list[Fault]:
     faults = [
         fault
         for error in _errors(name, document)
-        for fault in _faults(error, name)
+        for fault in _faults(error, name, _place_of(error, document))
     ]
     # A value that breaks both a format and a pattern is told once.
     told = {(fault.pointer, fault.code): fault for fault in reversed(faults)}
-    return sorted(told.values(), key=lambda fault: fault.pointer)
+    return sorted(told.values(), key=lambda fault: fault.place)
 
 
 def _errors(name: str, document: Any) -> Iterator[jsonschema_rs.ValidationError]:
@@ -63,8 +63,25 @@ def json_pointer(*steps: str | int) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def _faults(error: jsonschema_rs.ValidationError, name: str) -> Iterator[Fault]:
-    place, keyword, value = list(error.instance_path), error.kind.name, error.kind.value
+def _place_of(error: jsonschema_rs.ValidationError, document: Any) -> list[str | int]:
+    """Where in the document the error is. Its own path leaves empty names out, so the value must tell."""
+    places = list(_places(document, error.instance_path))
+    return next((place for place, value in places if len(places) > 1 and value == error.instance), places[0][0])
+
+
+def _places(node: Any, path: Sequence[str | int]) -> Iterator[tuple[list[str | int], Any]]:
+    """Every place, with its value, that the path can mean: it may lead through any number of empty names."""
+    steps = range(len(node)) if isinstance(node, list) else node if isinstance(node, dict) else ()
+    if not path:
+        yield [], node
+    elif path[0] in steps:
+        yield from (([path[0], *rest], value) for rest, value in _places(node[path[0]], path[1:]))
+    if "" in steps:
+        yield from ((["", *rest], value) for rest, value in _places(node[""], path))
+
+
+def _faults(error: jsonschema_rs.ValidationError, name: str, place: Sequence[str | int]) -> Iterator[Fault]:
+    keyword, value = error.kind.name, error.kind.value
     parent = _schema_at(name, error.evaluation_path[:-1])
     if keyword == "required":
         yield Fault(pointer=json_pointer(*place, value), code="missing", params={"name": value})
@@ -95,8 +112,6 @@ def _value_fault(keyword: str, value: Any, parent: dict[str, Any]) -> tuple[str,
         return "not_allowed", {"allowed": value if isinstance(value, list) else [value]}
     if keyword == "oneOf":
         return "exactly_one", {"names": [branch["required"][0] for branch in parent["oneOf"]]}
-    if keyword == "pattern" and value == r"\S":
-        return "empty", {}
     # A schema names the sentence for its own patterns beside them.
     return parent.get("x-fault", "wrong_format"), {"expected": value}
 

@@ -9,7 +9,7 @@ from slugify import slugify
 
 from service.han import to_pinyin
 from service.model import Draft
-from service.text import script_share
+from service.text import weigh_script
 
 LONGEST = 80
 _HAN = regex.compile(r"\p{Han}")
@@ -29,7 +29,8 @@ def extend_slug(slug: str, release_id: uuid.UUID) -> str:
 
 def _rank(headline: str) -> int:
     """Latin letters come first, then Chinese, then what has neither."""
-    if (script_share(headline, "Latn") or 0) > 0.5:
+    wanted, all_letters = weigh_script(headline, "Latn")
+    if wanted > all_letters / 2:
         return 0
     return 1 if _HAN.search(headline) else 2
 

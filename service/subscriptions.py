@@ -26,7 +26,7 @@ def validate_subscription(
     if isinstance(document, dict):
         faults += _find_rule_faults(document, profile, allowed)
     if faults:
-        raise Invalid(sorted(faults, key=lambda fault: fault.pointer))
+        raise Invalid(faults)
     return document
 
 

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from schemas import is_visible
 from service import text
-from service.bodies import Body, find_body
+from service.bidi import settle_direction
+from service.bodies import KINDS, Body, find_body
 from service.config import Language, Profile
 from service.copyedit import find_edition_warnings
 from service.errors import Fault, Invalid
@@ -18,8 +20,9 @@ from service.model import Draft, Edition, Release, Warning, Withdrawal
 from service.release_media import Stored, find_media_faults, find_media_warnings, read_media
 from service.schema_faults import find_schema_faults, json_pointer
 
-# Names and brands keep their own script, most of all in headlines: only clear cases are refused.
-_LEAST_SHARE = {"headline": 0.2, "summary": 0.2, "body_text": 0.5, "body_html": 0.5, "body_markdown": 0.5}
+# What is shorter, such as the headline COP31, or holds more may well be meant: it is told as a warning.
+_SWAPPED_LETTERS, _SWAPPED_SHARE = 40, 0.05
+_TEXTS = ("headline", "summary", *KINDS)
 
 
 def validate_release(document: Any, profile: Profile, stored: Stored = MappingProxyType({})) -> Draft:
@@ -68,7 +71,7 @@ def _validate(document: Any, schema: str, profile: Profile, required: Sequence[L
     faults = find_schema_faults(schema, document) + list(_find_rule_faults(document, profile, required, bodies))
     faults += find_media_faults(document, profile, stored)
     if faults:
-        raise Invalid(sorted(faults, key=lambda fault: fault.pointer))
+        raise Invalid(faults)
     media = read_media(document, profile, stored)
     posted = [
         (language, document["editions"][language.tag], bodies[language.tag])
@@ -90,9 +93,7 @@ def _validate(document: Any, schema: str, profile: Profile, required: Sequence[L
 def strip_characters(document: Any, *place: str | int) -> tuple[Any, tuple[Warning, ...]]:
     """The JSON value with only XML 1.0 characters in its strings, and a warning for each that lost some."""
     if isinstance(document, str):
-        clean, removed = text.strip_non_xml(document)
-        lost = Warning(pointer=json_pointer(*place), code="characters_removed", params={"characters": removed})
-        return clean, (lost,) if removed else ()
+        return _strip_string(document, *place)
     if isinstance(document, dict):
         stripped = {text.strip_non_xml(key)[0]: strip_characters(value, *place, key) for key, value in document.items()}
         return {key: value for key, (value, _) in stripped.items()}, sum((w for _, w in stripped.values()), ())
@@ -100,6 +101,18 @@ def strip_characters(document: Any, *place: str | int) -> tuple[Any, tuple[Warni
         items = [strip_characters(value, *place, number) for number, value in enumerate(document)]
         return [value for value, _ in items], sum((w for _, w in items), ())
     return document, ()
+
+
+def _strip_string(value: str, *place: str | int) -> tuple[str, tuple[Warning, ...]]:
+    """A line also loses what would turn its neighbours round; a body is kept to the character."""
+    clean, removed = text.strip_non_xml(value)
+    kept, turning = (clean, []) if place and place[-1] in KINDS else settle_direction(clean)
+    pointer = json_pointer(*place)
+    lost = (
+        Warning(pointer=pointer, code="characters_removed", params={"characters": removed}),
+        Warning(pointer=pointer, code="direction_removed", params={"characters": turning}),
+    )
+    return kept, tuple(warning for warning in lost if warning.params["characters"])
 
 
 def _editions(document: Any) -> dict[str, dict[str, Any]]:
@@ -151,21 +164,26 @@ def _find_language_faults(
 
 
 def _find_edition_faults(language: Language, edition: Mapping[str, Any], body: Body | None) -> Iterator[Fault]:
-    for name, least in _LEAST_SHARE.items():
+    for name in _TEXTS:
         value = edition.get(name)
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not is_visible(value):
             continue
         plain = body.text if body and name == body.field else value
-        share = text.script_share(plain, language.script)
         pointer = json_pointer("editions", language.tag, name)
-        if not plain.strip():
+        if not is_visible(plain):
             is_too_deep = body is not None and body.is_too_deep
             yield Fault(pointer=pointer, code="nested_too_deep" if is_too_deep else "empty_after_cleaning")
-        elif share is not None and share < least:
+        elif _is_swapped(plain, language):
             yield Fault(pointer=pointer, code="wrong_script", params={"language": language.name})
     if body and body.field == "body_markdown" and (places := find_left_markers(body.source)[0]):
         pointer = json_pointer("editions", language.tag, body.field)
         yield Fault(pointer=pointer, code="markers_left", params={"places": places})
+
+
+def _is_swapped(plain: str, language: Language) -> bool:
+    """Whether so long a text with so little of the language's script can only be another language's."""
+    wanted, letters = text.weigh_script(plain, language.script)
+    return letters >= _SWAPPED_LETTERS and wanted < _SWAPPED_SHARE * letters
 
 
 def _edition(language: Language, edition: Mapping[str, Any], body: Body) -> Edition:
@@ -173,8 +191,8 @@ def _edition(language: Language, edition: Mapping[str, Any], body: Body) -> Edit
     return Edition(
         language=language.tag,
         headline=text.single_line(edition["headline"]),
-        summary=text.single_line(edition.get("summary", "")) or text.excerpt(body.text),
+        summary=text.single_line(edition.get("summary", "")) or text.excerpt(body.prose.lead or body.text),
         body_text=body.text,
-        body_html=body.html,
+        body_html=body.prose.html,
         dateline=text.single_line(dateline) if dateline else None,
     )

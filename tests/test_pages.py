@@ -127,6 +127,20 @@ def test_the_body_goes_in_as_it_is(language: Language, edition: Edition) -> None
     assert edition.body_html in render_release(PROFILE, language, RELEASE, edition)
 
 
+def test_tables_and_preformatted_text_scroll_by_keyboard_and_are_named() -> None:
+    """One region for each, whatever is nested in it, and each with a name of its own (WCAG 2.1.1 and 4.1.2)."""
+    table = "<table><tbody><tr><td>a<table><tbody><tr><td>b</td></tr></tbody></table></td></tr></tbody></table>"
+    edition = dataclasses.replace(EDITIONS[0], body_html=f"<p>x</p>{table}<pre lang=\"en\">y</pre>{table}<p>z</p>")
+    body = next(e for e in read(render_release(PROFILE, ZH, RELEASE, edition)).iter("div") if e.get("class") == "body")
+    assert [(e.tag, e.get("aria-label")) for e in body] == [
+        ("p", None), ("div", "表格 1"), ("div", "预排文本 1"), ("div", "表格 2"), ("p", None),
+    ]
+    regions = [e for e in body.iter("div") if e is not body]
+    assert [(e.get("role"), e.get("tabindex"), [child.tag for child in e]) for e in regions] == [
+        ("region", "0", ["table"]), ("region", "0", ["pre"]), ("region", "0", ["table"]),
+    ]
+
+
 @BOTH
 def test_a_release_names_its_page_in_every_language_and_itself_as_canonical(
     language: Language, edition: Edition
@@ -198,19 +212,29 @@ def test_the_switch_leads_to_the_same_release_in_the_other_language(
     ]
 
 
-@pytest.mark.parametrize(
-    ("language", "edition", "shown"),
-    [
-        (ZH, EDITIONS[0], "2026年9月18日 12:05（协调世界时）"),
-        (EN, EDITIONS[1], "September 18, 2026, 12:05 UTC"),
-    ],
-    ids=["zh", "en"],
-)
-def test_dates_read_as_the_language_writes_them_and_stay_exact_for_programs(
-    language: Language, edition: Edition, shown: str
+@pytest.mark.parametrize(("language", "zone", "shown"), [
+    (ZH, "UTC", "2026年9月18日 22:05（协调世界时）"),
+    (EN, "UTC", "September 18, 2026, 22:05 (Coordinated Universal Time)"),
+    (ZH, "Asia/Shanghai", "2026年9月19日 06:05（中国标准时间）"),
+    (EN, "Asia/Shanghai", "September 19, 2026, 06:05 (China Standard Time)"),
+    (EN, "Europe/London", "September 18, 2026, 23:05 (British Summer Time)"),
+])
+def test_moments_read_as_language_and_zone_have_them_and_stay_exact_for_programs(
+    language: Language, zone: str, shown: str
 ) -> None:
-    time = next(read(render_release(PROFILE, language, RELEASE, edition)).iter("time"))
-    assert (time.text, time.attrib["datetime"]) == (shown, "2026-09-18T12:05:00.000Z")
+    profile = dataclasses.replace(PROFILE, time_zone=zone)
+    release = dataclasses.replace(RELEASE, published_at=NOON + timedelta(hours=10))
+    edition = release.edition(language.tag)
+    assert edition
+    time = next(read(render_release(profile, language, release, edition)).iter("time"))
+    assert (time.text, time.attrib["datetime"]) == (shown, "2026-09-18T22:05:00.000Z")
+
+
+def test_a_list_dates_an_early_morning_by_the_newsrooms_own_day() -> None:
+    profile = dataclasses.replace(PROFILE, time_zone="Asia/Shanghai")
+    release = dataclasses.replace(RELEASE, published_at=NOON + timedelta(hours=10))
+    page = read(render_list(profile, ZH, [(release, EDITIONS[0])], None))
+    assert text_of(page, "time") == "2026年9月19日"
 
 
 def test_only_a_revised_release_says_when_it_was_updated() -> None:
@@ -249,6 +273,8 @@ def test_the_note_leads_from_the_other_edition_to_the_authoritative_one() -> Non
 def test_a_summary_that_only_repeats_the_beginning_is_not_shown_twice() -> None:
     assert "双方商定互派教师。" in text_of(read(render_release(PROFILE, ZH, RELEASE, EDITIONS[0])), "article")
     assert "…" not in text_of(read(render_release(PROFILE, EN, RELEASE, EDITIONS[1])), "article")
+    second = dataclasses.replace(EDITIONS[1], body_text="Background\n\nA delegation of twelve visited.")
+    assert "…" not in text_of(read(render_release(PROFILE, EN, RELEASE, second)), "article")
 
 
 @pytest.mark.parametrize(("language", "sentence"), [(ZH, "还没有发布稿"), (EN, "no releases yet")])

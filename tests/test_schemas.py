@@ -242,3 +242,17 @@ TEST = Event(id=ID, type=EventType.SUBSCRIPTION_TEST, created_at=NOW)
 ])
 def test_what_the_service_shows_is_what_the_contract_says(name: str, document: dict[str, Any]) -> None:
     assert [(error.instance_path, error.message) for error in schemas.find_validator(name).iter_errors(document)] == []
+
+
+@pytest.mark.parametrize(("name", "known"), [
+    ("Asia/Shanghai", True), ("UTC", True), ("Asia/Beijing", False), ("America", False), ("", False),
+    ("../UTC", False), ("/etc/passwd", False), ("UTC\0", False), ("x" * 300, False),
+])
+def test_a_time_zone_is_a_name_of_the_iana_database(name: str, known: bool) -> None:
+    assert schemas.is_time_zone(name) == known
+
+
+@pytest.mark.parametrize("blank", ["", " \u3000\n", "\u200b", "\u2060\u00ad", "\u3164\ufe0f", "\u2800", "\u202e"])
+def test_what_nobody_sees_is_not_visible(blank: str) -> None:
+    assert not schemas.is_visible(blank)
+    assert schemas.is_visible(f"{blank}。")

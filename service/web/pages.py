@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from typing import Any
 from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date, format_skeleton, get_timezone_name
 from babel.units import format_unit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -24,8 +28,11 @@ from service.model import Category, Edition, Release, Revision
 from service.receipts import Receiver
 from service.release_media import PATH as MEDIA_PATH
 from service.release_media import media_in
+from service.text import paragraphs, single_line
 from service.views import iso
 
+# No attribute that was let in holds a bare angle bracket.
+_WIDE = re.compile(r"(<(?:table|pre)\b[^<>]*>|</(?:table|pre)>)")
 _FORMAT_NAMES = {"atom": "Atom", "rss": "RSS", "json": "JSON Feed"}
 
 
@@ -73,7 +80,8 @@ def render_release(
     authoritative = next((p for p in places if p.language.tag == release.authoritative_language), None)
     return _render(
         "release.html", profile, language, places, release=release, edition=edition,
-        lead=_lead(edition), authoritative=authoritative, categories=_categories(profile, language, release),
+        lead=_lead(edition), body=_body(edition, functools.partial(say, ui_language(language.tag))),
+        authoritative=authoritative, categories=_categories(profile, language, release),
         corrections=[
             (revision.created_at, *_told(profile, revision.release.change_note, language)) for revision in corrections
         ],
@@ -138,6 +146,7 @@ def _render(
 ) -> str:
     locale = _locale(language.tag)
     words = functools.partial(say, ui_language(language.tag))
+    zone = ZoneInfo(profile.time_zone)
     others = places or [Place(other, profile.list_url(other)) for other in profile.languages]
     return _environment().get_template(template).render(
         profile=profile,
@@ -150,8 +159,8 @@ def _render(
         feeds=list(_feeds(profile, language)),
         lists=list(_lists(profile, language)),
         say=words,
-        moment=functools.partial(_moment, locale, words),
-        date=lambda instant: format_date(instant, "long", locale=locale),
+        moment=functools.partial(_moment, locale, zone, words),
+        date=functools.partial(_date, locale, zone),
         size=functools.partial(_size, locale),
         local=functools.partial(_local, profile),
         **parts,
@@ -186,9 +195,29 @@ def _lists(profile: Profile, language: Language) -> Iterator[FeedLink]:
 
 
 def _lead(edition: Edition) -> str | None:
-    """The summary, unless it only repeats how the body begins."""
-    start = " ".join(edition.body_text.split())
-    return None if start.startswith(edition.summary.removesuffix("…")) else edition.summary
+    """The summary, unless it only repeats how a paragraph begins."""
+    start = edition.summary.removesuffix("…")
+    is_repeated = any(single_line(part).startswith(start) for part in paragraphs(edition.body_text))
+    return None if is_repeated else edition.summary
+
+
+def _body(edition: Edition, words: Any) -> str:
+    """With tables and preformatted text in regions that scroll, and that the keyboard reaches (WCAG 2.1.1)."""
+    numbers = {"table": itertools.count(1), "pre": itertools.count(1)}
+    pieces, depth = [], 0
+    for piece in _WIDE.split(edition.body_html):
+        is_end = piece in ("</table>", "</pre>")
+        if not is_end and _WIDE.fullmatch(piece):
+            if not depth:
+                name = "table" if piece.startswith("<table") else "pre"
+                label = escape(words(f"page.{name}", number=next(numbers[name])))
+                pieces.append(f'<div class="wide" role="region" tabindex="0" aria-label="{label}">')
+            depth += 1
+        pieces.append(piece)
+        if is_end:
+            depth -= 1
+            pieces += [] if depth else ["</div>"]
+    return "".join(pieces)
 
 
 def _categories(profile: Profile, language: Language, release: Release) -> list[Category]:
@@ -198,9 +227,14 @@ def _categories(profile: Profile, language: Language, release: Release) -> list[
     ]
 
 
-def _moment(locale: Locale, words: Any, instant: datetime) -> str:
-    time = format_skeleton("Hm", instant, locale=locale)
-    return words("page.moment", date=format_date(instant, "long", locale=locale), time=time)
+def _moment(locale: Locale, zone: ZoneInfo, words: Any, instant: datetime) -> str:
+    time = format_skeleton("Hm", instant, tzinfo=zone, locale=locale)
+    name = get_timezone_name(instant.astimezone(zone), locale=locale)
+    return words("page.moment", date=_date(locale, zone, instant), time=time, zone=name)
+
+
+def _date(locale: Locale, zone: ZoneInfo, instant: datetime) -> str:
+    return format_date(instant.astimezone(zone), "long", locale=locale)
 
 
 def _size(locale: Locale, byte_length: int) -> str:

@@ -158,6 +158,6 @@ def test_a_partner_that_ordered_the_new_language_is_sent_the_edition(room: Room,
 
 
 def test_an_edition_in_a_language_of_the_other_script_is_refused(room: Room) -> None:
-    french = {**EDITIONS["fr"], "body_text": "这不是法文，一个字也不是。"}
+    french = {**EDITIONS["fr"], "body_text": "这不是法文，一个字也不是。" * 20}
     refused = room.put(0, **room.document["editions"], fr=french)
     assert [error["code"] for error in refused.json["errors"]] == ["wrong_script"]

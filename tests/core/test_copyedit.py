@@ -91,6 +91,28 @@ def test_english_editions_are_not_judged_by_chinese_rules(profile: Profile) -> N
     assert warnings_of(release({"body_text": "双方座谈。"}, english), profile) == {}
 
 
+@pytest.mark.parametrize(("body", "told"), [
+    ({"body_text": "签署\u202e合作\u202c。"}, ["U+202C", "U+202E"]),
+    ({"body_html": "<p>签署&#x2067;合作</p><p>。&#x2069;</p>"}, ["U+2067", "U+2069"]),
+    ({"body_text": "\u2067שלום\u2069签署\u200f合作。"}, []),
+])
+def test_what_turns_text_round_in_a_body_is_told_and_kept(
+    body: dict[str, str], told: list[str], profile: Profile
+) -> None:
+    """Each paragraph ends what it began, so nothing beyond it turns round."""
+    found = warnings_of(release(body), profile)
+    assert [warning.params["characters"] for warning in found.values()] == ([told] if told else [])
+    assert {warning.code for warning in found.values()} <= {"direction_kept"}
+
+
+def test_links_and_pictures_that_are_lost_are_named(profile: Profile) -> None:
+    body = "<p>双方座谈。<a href='ftp://x.example'>纪要</a><img src='data:image/png;base64,x' alt='合影'></p>"
+    found = warnings_of(release({"body_html": body}), profile)
+    assert {warning.code: warning.params for warning in found.values()} == {
+        "links_removed": {"links": ["纪要"]}, "pictures_removed": {"pictures": ["合影"]},
+    }
+
+
 def test_elements_taken_out_are_named(profile: Profile) -> None:
     [warning] = warnings_of(release({"body_html": "<p>双方座谈。</p><iframe></iframe>"}), profile).values()
     assert (warning.code, warning.params) == ("markup_removed", {"elements": ["iframe"]})

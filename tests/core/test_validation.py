@@ -43,7 +43,7 @@ def test_every_fault_is_told_at_once(release_document: dict[str, Any], profile: 
     """Schema faults and the newsroom's rules together, each at its own place."""
     release_document["editions"]["en"]["headline"] = "  "
     release_document["editions"]["en"]["sumary"] = "typo"
-    release_document["editions"]["zh-Hans"]["body_text"] = "This is no Chinese at all."
+    release_document["editions"]["zh-Hans"]["body_text"] = "This is no Chinese at all, not one character of all this."
     release_document["editions"]["fr"] = {"headline": "Bonjour", "body_text": "Bonjour"}
     release_document["categories"] = ["visits", "sport"]
     release_document["slug"] = "Not A Slug"
@@ -57,6 +57,23 @@ def test_every_fault_is_told_at_once(release_document: dict[str, Any], profile: 
         "/editions/zh-Hans/body_text": "wrong_script",
         "/slug": "wrong_slug",
     }
+
+
+@pytest.mark.parametrize("name", ["headline", "summary", "dateline", "body_text"])
+@pytest.mark.parametrize("invisible", ["\u200b", "\u2060\u00ad", " \u200f\n", "\u202e", "\u3164"])
+def test_a_text_that_nobody_sees_is_empty(
+    release_document: dict[str, Any], profile: Profile, name: str, invisible: str
+) -> None:
+    release_document["editions"]["en"][name] = invisible
+    assert faults_of(release_document, profile) == {f"/editions/en/{name}": "empty"}
+
+
+@pytest.mark.parametrize("body", ["<p>&#8203;</p><p>&shy;&nbsp;</p>", "<p>&#8203;<img src=/x></p>"])
+def test_a_body_of_invisible_references_is_empty(
+    release_document: dict[str, Any], profile: Profile, body: str
+) -> None:
+    release_document["editions"]["en"] = {"headline": "Hello", "body_html": body}
+    assert faults_of(release_document, profile) == {"/editions/en/body_html": "empty_after_cleaning"}
 
 
 def test_a_missing_edition_is_named(release_document: dict[str, Any], profile: Profile) -> None:
@@ -119,11 +136,75 @@ def test_markdown_is_cleaned_like_html(release_document: dict[str, Any], profile
     assert not any(trace in body for trace in ("javascript:", "data:", "<img onerror"))
 
 
+@pytest.mark.parametrize("body", [
+    {"body_html": "<h1>Background</h1><p>Hello all.</p>"}, {"body_markdown": "# Background\n\nHello all.\n\nBye."},
+])
+def test_the_summary_is_the_first_paragraph_and_no_heading(
+    release_document: dict[str, Any], profile: Profile, body: dict[str, str]
+) -> None:
+    release_document["editions"]["en"] = {"headline": "Hello", **body}
+    assert validate_release(release_document, profile).editions[1].summary == "Hello all."
+
+
 def test_swapped_editions_are_refused(release_document: dict[str, Any], profile: Profile) -> None:
     """The commonest paste error: each text under the other language."""
     editions = release_document["editions"]
     editions["zh-Hans"], editions["en"] = editions["en"], editions["zh-Hans"]
     assert set(faults_of(release_document, profile).values()) == {"wrong_script"}
+
+
+@pytest.mark.parametrize(("tag", "edition", "places"), [
+    ("zh-Hans", {"headline": "COP31"}, ["headline"]),
+    ("zh-Hans", {"headline": "OpenAI发布GPT-5 Turbo Preview Enterprise Edition"}, ["headline"]),
+    ("zh-Hans", {"body_text": "与会院校：" + "Linjiang Institute of Port Technology、" * 5}, ["body_text"]),
+    ("en", {"body_text": "Present: " + "临江港口技术学院, 沿江师范大学 (Linjiang); " * 5}, ["body_text"]),
+    ("zh-Hans", {"body_text": "Yes."}, ["body_text"]),
+    ("zh-Hans", {"headline": "临江学院签约", "summary": "CAVEC"}, ["summary"]),
+])
+def test_a_short_or_mixed_text_is_told_and_published(
+    release_document: dict[str, Any], profile: Profile, tag: str, edition: dict[str, str], places: list[str]
+) -> None:
+    release_document["editions"][tag] |= edition
+    warnings = validate_release(release_document, profile).warnings
+    told = [warning.pointer for warning in warnings if warning.code == "check_script"]
+    assert told == [f"/editions/{tag}/{name}" for name in places]
+
+
+def test_a_headline_in_the_other_language_alone_is_refused(
+    release_document: dict[str, Any], profile: Profile
+) -> None:
+    release_document["editions"]["en"]["headline"] = "交流团到访临江港口技术学院并商定互派教师"
+    assert faults_of(release_document, profile) == {"/editions/en/headline": "wrong_script"}
+
+
+def test_what_would_turn_the_neighbours_round_is_taken_out_of_lines(
+    release_document: dict[str, Any], profile: Profile
+) -> None:
+    release_document["editions"]["zh-Hans"]["headline"] = "签署\u202e合作"
+    release_document["contacts"] = [{"name": "苏\u2067闻笛"}]
+    draft = validate_release(release_document, profile)
+    assert (draft.editions[0].headline, draft.contacts[0]["name"]) == ("签署合作", "苏闻笛")
+    assert {(w.pointer, w.code, *w.params["characters"]) for w in draft.warnings} == {
+        ("/editions/zh-Hans/headline", "direction_removed", "U+202E"),
+        ("/contacts/0/name", "direction_removed", "U+2067"),
+    }
+
+
+def test_faults_stand_in_the_order_of_the_document(release_document: dict[str, Any], profile: Profile) -> None:
+    release_document["categories"] = [f"sport{number}" for number in range(12)]
+    release_document["slug"] = "Not A Slug"
+    places = [*(f"/categories/{number}" for number in range(12)), "/slug"]
+    assert list(faults_of(release_document, profile)) == places
+
+
+def test_an_empty_name_has_its_place(release_document: dict[str, Any], profile: Profile) -> None:
+    """RFC 6901: it is a step of the pointer like any other."""
+    release_document["editions"][""] = {"headline": "x", "body_text": 1, "": {"": 2}}
+    faults = faults_of(release_document | {"": 3}, profile)
+    assert faults == {
+        "/": "unknown_field", "/editions/": "unknown_language", "/editions//": "unknown_field",
+        "/editions//body_text": "wrong_type",
+    }
 
 
 def test_lost_characters_are_warned_of(release_document: dict[str, Any], profile: Profile) -> None:

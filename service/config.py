@@ -180,7 +180,7 @@ def _find_feed_faults(
     """A feed that there is can be neither retired nor renamed, and a new name must be that of one."""
     live = {*url_names, *(f"{name}/{term}" for name in url_names for term in categories)}
     renamed, retired = _member(feeds, "renamed"), feeds.get("retired")
-    for at, name in enumerate(retired if isinstance(retired, list) else ()):
+    for at, name in enumerate(map(str, retired) if isinstance(retired, list) else ()):
         if name in live:
             yield Fault(pointer=json_pointer("feeds", "retired", at), code="feed_is_live")
         elif name in renamed:

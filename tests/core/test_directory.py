@@ -89,6 +89,8 @@ def test_a_retired_feed_is_retired_in_every_format_and_alone(tmp_path: Path, res
     ({"renamed": {"en/trips": "en/tours", "en/tours": "en"}}, "/feeds/renamed/en~1trips: no_such_feed"),
     ({"renamed": {"de": "en"}, "retired": ["de"]}, "/feeds/retired/0: retired_and_renamed"),
     ({"renamed": {"de": ""}}, "/feeds/renamed/de: "),
+    ({"retired": [{}, ["zh"], 7]}, "/feeds/retired/1: "),
+    ({"renamed": {"de": ["zh"]}}, "/feeds/renamed/de: "),
 ])
 def test_a_fate_that_makes_no_sense_is_a_fault_of_the_profile(tmp_path: Path, feeds: Any, line: str) -> None:
     place, _, code = line.partition(": ")

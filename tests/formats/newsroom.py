@@ -26,6 +26,15 @@ RELEASES = 300
 ATOM = "{http://www.w3.org/2005/Atom}"
 FRENCH, TAIWAN = Language("fr", "fr", "Français"), Language("zh-Hant", "tw", "繁體中文")
 
+MEDIA = [
+    {
+        "url": "https://cdn.example/photo.jpg", "type": "image/jpeg", "byte_length": 48213, "width": 1600,
+        "height": 900, "credit": {"en": "Photo: Gu Nian"},
+        "alt": {"zh-Hans": "签约 & 握手", "en": "Signing & shaking hands"},
+    },
+    {"url": "https://cdn.example/agenda.pdf", "type": "application/pdf"},
+]
+
 # A release's number modulo ten says what becomes of it.
 DRAFT, SCHEDULED, CORRECTED, WITHDRAWN, SUPERSEDED, DUE = 0, 1, 6, 7, 8, 9
 NEVER_PUBLIC, GONE = {DRAFT, SCHEDULED}, {WITHDRAWN, SUPERSEDED}
@@ -139,7 +148,8 @@ def _document(number: int) -> dict[str, Any]:
     if number >= 200:
         editions["zh-Hant"] = {"headline": f"兩校簽署「{name}」協議", "body_text": f"兩校簽署{name}協議。"}
     categories = ["visits", "agreements", "events"][:number % 4]
-    return {"editions": editions, "categories": categories, "slug": f"release-{name.lower()}"}
+    document = {"editions": editions, "categories": categories, "slug": f"release-{name.lower()}"}
+    return document if number % 3 else {**document, "media": MEDIA}
 
 
 def _accept(room: Newsroom, number: int) -> Release:

@@ -10,14 +10,13 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from service.formats import FORMATS, render
 from service.model import Feed
 from tests.formats.sample import PATHS, make_archive, make_category_feed, make_feed
 
 GOLDEN = Path(__file__).parent / "golden"
-
-
 SAMPLES = {"": make_feed, "-archive": make_archive, "-category": make_category_feed}
 
 
@@ -30,6 +29,11 @@ def test_documents_are_the_golden_ones_byte_for_byte(language: str, format: str,
         assert not golden.exists(), "RFC 5005 is of Atom; RSS has no archives"
     else:
         assert render(SAMPLES[kind](language), format) == golden.read_bytes()
+
+
+def test_the_golden_documents_of_atom_are_valid_by_the_schema_of_rfc_4287() -> None:
+    schema = etree.RelaxNG(etree.parse(GOLDEN.with_name("atom.rng")))
+    assert [path.name for path in GOLDEN.glob("*.atom") if not schema.validate(etree.parse(path))] == []
 
 
 @pytest.mark.parametrize("format", FORMATS)

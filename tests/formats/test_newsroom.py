@@ -24,6 +24,7 @@ SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).with_name("atom.rng")))
 TOMBSTONE = "{http://purl.org/atompub/tombstones/1.0}deleted-entry"
 DC = "{http://purl.org/dc/elements/1.1/}"
 CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
+MEDIA_CONTENT = "{http://search.yahoo.com/mrss/}content"
 URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")
 # What the validator takes for HTML in a text that doesn't say that it is.
 HTML = re.compile(r"</?(a|b|br|code|div|em|h\d|i|img|li|ol|p|pre|script|span|strong|table|ul)\b[^<>]*>|&(\w+|#\d+);")
@@ -121,10 +122,12 @@ def addresses(path: str, body: bytes) -> Iterator[str]:
         document = json.loads(body)
         yield from (value for name, value in document.items() if name.endswith("_url"))
         yield from (item["url"] for item in document["items"])
+        yield from (file["url"] for item in document["items"] for file in item.get("attachments", ()))
         texts = [item["content_html"] for item in document["items"]]
     else:
         root = etree.fromstring(body)
         yield from (e.get("href", e.text) for e in root.iter(f"{ATOM}link", "link", "docs", f"{ATOM}id", f"{ATOM}icon"))
+        yield from (e.get("url") for e in root.iter("enclosure", MEDIA_CONTENT))
         texts = [e.text for e in root.iter(f"{ATOM}content", CONTENT)]
     for text in texts:
         yield from (url for _, _, url, _ in html.fragment_fromstring(text, create_parent="div").iterlinks())
@@ -145,6 +148,7 @@ def test_nothing_in_rss_says_twice_what_it_says(whole: Whole) -> None:
             assert item.find(f"{DC}language") is None
             tags = Counter(child.tag for child in item)
             assert [tags[name] for name in ("title", "link", "description", "guid", "pubDate")] == [1] * 5
+            assert tags["enclosure"] <= 1
             assert item.find("author") is None or item.find(f"{DC}creator") is None
 
 

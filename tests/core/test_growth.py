@@ -88,7 +88,7 @@ def test_what_staff_list_reads_no_more_than_it_shows(
     lists = ("audit", "deliveries", "receipts", "revisions")
     paths = [
         "/v1/releases", "/v1/audit", f"/v1/subscriptions/{subscription_id}/deliveries",
-        *(f"/v1/releases?{query}" for query in ("state=draft", "state=published&language=en", "language=fr")),
+        *(f"/v1/releases?{query}" for query in ("state=draft", "state=published&language=en")),
         *(f"/v1/releases/{release.id}/{name}" for name in lists),
     ]
     with _bounded(old_newsroom):

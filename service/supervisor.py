@@ -121,15 +121,15 @@ def _resolve_environ(environ: Mapping[str, str], settings: Settings, redis_url: 
 
 def _web(settings: Settings) -> Program:
     # Backpressure counts open connections, idle ones too: a low number would let a few of them
-    # stop the service. How many requests run at once is the number of threads.
+    # stop the service. How many requests run at once, the doorway decides.
     options = {
-        "interface": "wsgi", "host": HOST, "port": settings.port, "http": 1,
-        "workers": 2, "blocking-threads": 8, "backpressure": 1024,
+        "interface": "asginl", "host": HOST, "port": settings.port, "http": 1,
+        "workers": 2, "backpressure": 1024,
         "workers-kill-timeout": 10, "log-level": "warning",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     flags = ("--no-ws", "--no-access-log", "--respawn-failed-workers")
-    command = (sys.executable, "-m", "granian", *arguments, *flags, "service.wsgi:app")
+    command = (sys.executable, "-m", "granian", *arguments, *flags, "service.asgi:app")
     return Program(name="web", command=command, stop_seconds=15)
 
 

@@ -38,7 +38,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (Invalid, 422),
     (StorageUnavailable, 503),
 )
-_HTTP_CODES = {404: "no_route", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {404: "no_route", 405: "method_not_allowed", 408: "too_slow", 413: "too_large", 503: "busy"}
 
 
 def install_problems(app: Flask) -> None:
@@ -74,6 +74,8 @@ def answer_http_error(error: HTTPException) -> Response:
     response = make_problem(status, code, params)
     if params.get("allowed"):
         response.headers["Allow"] = ", ".join(params["allowed"])
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
 

@@ -1,0 +1,42 @@
+"""The entry point for an ASGI server: `granian --interface asginl service.asgi:app`."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from service import keys
+from service.app import create_app
+from service.clock import utc_now
+from service.config import load_profile, read_settings
+from service.doorway import Doorway
+from service.edge import Services
+from service.errors import ConfigurationError, StorageUnavailable
+from service.queue import Queue
+from service.storage import Storage
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+settings = read_settings()
+if settings.redis_url is None:
+    raise ConfigurationError(reason="the web service needs DIGLOT_REDIS_URL; `diglot run` brings a broker of its own")
+
+services = Services(
+    settings=settings,
+    profile=load_profile(settings.profile_path),
+    storage=Storage(settings.database_url),
+    queue=Queue(settings.redis_url),
+    clock=utc_now,
+)
+
+
+def find_caller(authorization: str) -> UUID | None:
+    """Whose body it is, to count it; whether the key may do it, the application says."""
+    try:
+        key = keys.find_caller(services.storage, authorization.partition(" ")[2].strip())
+    except StorageUnavailable:
+        return None
+    return key.id if key else None
+
+
+app = Doorway(create_app(services), settings.max_body_bytes, find_caller)

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RELEASE ?= examples/release.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test faults check lock clean
+.PHONY: help demo run test faults bench check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
 
 faults: $(VENV)/.dev ## kill, flush and hang the real processes (some minutes)
 	$(BIN)/pytest -m fault
+
+bench: $(VENV)/.dev ## measure against Celery and nginx (ONLY=feeds for one of them; some minutes)
+	@$(BIN)/python -m bench $(ONLY)
 
 check: $(VENV)/.dev ## lint the container files
 	$(BIN)/hadolint Dockerfile

@@ -34,7 +34,7 @@ class Service:
 
     def __init__(self, folder: Path, database_url: str, valkey: Valkey) -> None:
         self.valkey, self._folder = valkey, folder
-        self.port = _free_port()
+        self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         profile = json.loads((ROOT / "newsroom.json").read_text("utf-8")) | {"base_url": self.base_url}
         (folder / "newsroom.json").write_text(json.dumps(profile), "utf-8")
@@ -148,7 +148,7 @@ def wait_until(
     raise AssertionError(f"{seconds:.0f} s in vain until {what}\n{explain()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

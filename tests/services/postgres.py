@@ -53,11 +53,14 @@ class Postgres:
 
 
 class PrivatePostgres(Postgres):
-    """A server of our own, which a test may stop and start again. Its data stays meanwhile."""
+    """A server of our own, which a test may stop and start again. Its data stays meanwhile.
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    Only where it is ``durable`` do commits wait for the disk; a test loses nothing without.
+    """
+
+    def __init__(self, binaries: Path, folder: Path, *, durable: bool = False) -> None:
         super().__init__(sa.URL.create(DRIVER, "postgres", database="postgres", query={"host": str(folder)}))
-        self._binaries, self._folder = binaries, folder
+        self._binaries, self._folder, self._durable = binaries, folder, durable
         self._process: subprocess.Popen[bytes] | None = None
 
     def initialise(self) -> None:
@@ -66,7 +69,8 @@ class PrivatePostgres(Postgres):
         subprocess.run(command, check=True, cwd=self._folder, stdout=subprocess.DEVNULL, **_as_user())
 
     def start(self) -> None:
-        settings = ("listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=200")
+        careless = () if self._durable else ("fsync=off", "full_page_writes=off")
+        settings = ("listen_addresses=", "max_connections=200", *careless)
         options = [part for setting in settings for part in ("-c", setting)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -101,7 +105,7 @@ class PrivatePostgres(Postgres):
 
 
 @contextmanager
-def start_postgres() -> Iterator[Postgres]:
+def start_postgres(*, durable: bool = False) -> Iterator[Postgres]:
     """The server that TEST_DATABASE_URL names, else a PrivatePostgres."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         server = Postgres(sa.make_url(url))
@@ -113,7 +117,7 @@ def start_postgres() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         folder = Path(name)
         _give_away(folder)
-        private = PrivatePostgres(_find_binaries(folder), folder)
+        private = PrivatePostgres(_find_binaries(folder), folder, durable=durable)
         private.initialise()
         private.start()
         try:

@@ -1,0 +1,84 @@
+"""The programs beside the service that a benchmark measures against, or measures with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.report import Skipped
+from service.processes import Child, Program
+from tests.faults.processes import wait_until
+
+READY_SECONDS = 60.0
+
+
+def find_program(name: str) -> str:
+    """Raises Skipped. System administrators' programs are not on everybody's PATH."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
+    if found is None:
+        raise Skipped(f"{name} is not on PATH; on Debian: apt-get install nginx-light wrk")
+    return found
+
+
+@contextmanager
+def running(program: Program, environ: Mapping[str, str] | None = None) -> Iterator[None]:
+    """The program, from ready to stopped."""
+    child = Child(program, os.environ | (environ or {}), ())
+    child.start()
+    try:
+        wait_until(child.is_ready, f"{program.name} is ready", seconds=READY_SECONDS)
+        yield
+    finally:
+        child.ask_to_stop()
+        child.await_end()
+
+
+@contextmanager
+def run_nginx(nginx: str, folder: Path, port: int) -> Iterator[None]:
+    """The files of ``folder``/files from as many processes as the service's web has, without a log."""
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port, user=_user()), "utf-8")
+    command = (nginx, "-e", "stderr", "-c", str(folder / "nginx.conf"))
+    program = Program(name="nginx", command=command, stop_seconds=10, is_ready=lambda: is_listening(port))
+    with running(program):
+        yield
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _user() -> str:
+    # Started by root, it would serve as a user who can't read the temporary folder.
+    return "user root;" if os.geteuid() == 0 else ""
+
+
+_NGINX = """
+{user}
+daemon off;
+worker_processes 2;
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    default_type application/atom+xml;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        root {folder}/files;
+        open_file_cache max=16;
+    }}
+}}
+"""

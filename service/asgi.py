@@ -12,6 +12,7 @@ from service.config import load_profile, read_settings
 from service.doorway import Doorway
 from service.edge import Services
 from service.errors import ConfigurationError, StorageUnavailable
+from service.hatch import Hatch
 from service.queue import Queue
 from service.storage import Storage
 
@@ -39,4 +40,7 @@ def find_caller(authorization: str) -> UUID | None:
     return key.id if key else None
 
 
-app = Doorway(create_app(services), settings.max_body_bytes, find_caller)
+app = Hatch(
+    Doorway(create_app(services), settings.max_body_bytes, find_caller),
+    services.memory, services.storage.watch_generation(),
+)

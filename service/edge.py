@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import current_app, g, request
 
 from service.clock import Clock
 from service.config import Profile, Settings
+from service.memory import Memory
 from service.messages import UiLanguage
 from service.model import ApiKey
 from service.queue import Queue
@@ -25,6 +26,7 @@ class Services:
     storage: Storage
     queue: Queue
     clock: Clock
+    memory: Memory = field(default_factory=Memory)
 
 
 def install(app: object, services: Services) -> None:

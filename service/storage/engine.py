@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from service.errors import StorageUnavailable
+from service.storage.watch import GenerationWatch, PostgresWatch, SqliteWatch
 
 BUSY_SECONDS = 5.0
 
@@ -65,6 +66,9 @@ class Storage:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(727164)"))
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+
+    def watch_generation(self) -> GenerationWatch:
+        return (SqliteWatch if self.engine.dialect.name == "sqlite" else PostgresWatch)(self.engine)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -123,6 +123,12 @@ def list_positions(tx: sa.Connection, first: int, last: int) -> list[Release]:
     return _list(tx, query.order_by(releases.c.position.desc()))
 
 
+def find_last_change(tx: sa.Connection, first: int, last: int) -> datetime | None:
+    """The latest second in which readers saw one of these positions change."""
+    query = sa.select(sa.func.max(releases.c.modified_at)).where(releases.c.position.between(first, last))
+    return tx.execute(query).scalar()
+
+
 def find_public_release(tx: sa.Connection, slug: str) -> Release | None:
     """The release that readers find at this slug, or the record that it was withdrawn."""
     return _first(tx, _select(_AT_PUBLIC_REVISION).where(

@@ -8,20 +8,20 @@ from urllib.parse import urlsplit
 
 import langcodes
 from flask import Blueprint, Response, abort, request
+from werkzeug.datastructures import Headers
 
 from service.archives import find_archive
 from service.config import Language
 from service.edge import services, speech
 from service.messages import has_message, say
 from service.model import Document, Release
+from service.representations import MAX_AGE_SECONDS, SELECTING_FIELDS
 from service.storage import Transaction, feeds, listings, releases
 from service.web import pages
 
 blueprint = Blueprint("web", __name__)
 
 PAGE_ENTRIES = 25
-# Feeds name the same number as their ttl, so that readers that heed the larger of both wait no longer.
-MAX_AGE_SECONDS = 60
 
 
 @blueprint.get("/feeds/<name>")
@@ -29,28 +29,26 @@ MAX_AGE_SECONDS = 60
 def feed(name: str, url_name: str = "") -> Response:
     """A document as it was rendered at the last swap."""
     with services().storage.read() as tx:
-        document = feeds.find_document(tx, request.path)
-    return _serve(document) if document else abort(404)
+        found = feeds.find_document(tx, request.path)
+    return _serve(*found) if found else abort(404)
 
 
 @blueprint.get("/feeds/<url_name>/archive/<int:number>.<format>")
 def archive(url_name: str, number: int, format: str) -> Response:
-    document = find_archive(services().storage, services().profile, _language(url_name), number, format)
-    return _serve(document) if document else abort(404)
+    kept = services().memory.find(request.path)
+    drawn = kept.representations.document if kept else None
+    found = find_archive(services().storage, services().profile, _language(url_name), number, format, drawn)
+    return _serve(*found) if found else abort(404)
 
 
-def _serve(document: Document) -> Response:
-    """In the encoding that the reader takes (RFC 9110 section 8.4)."""
-    packed = request.accept_encodings["gzip"] > 0
-    body = document.gzip_body if packed else document.body
-    response = Response(body, content_type=f"{document.media_type}; charset=utf-8")
-    if packed:
-        response.content_encoding = "gzip"
-    response.set_etag(document.gzip_etag if packed else document.etag)
-    response.last_modified = document.last_modified
-    response.vary.add("Accept-Encoding")
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    return _cacheable(response)
+def _serve(generation: int, document: Document) -> Response:
+    """Readers after this one need not come here: until the next generation, the hatch answers them from memory."""
+    kept = services().memory.keep(generation, document)
+    fields = {name: request.headers.get(name.decode(), "").encode("latin-1") for name in SELECTING_FIELDS}
+    answer = kept.representations.answer({name: value for name, value in fields.items() if value})
+    response = Response(answer.body, answer.status)
+    response.headers = Headers((name.decode(), value.decode("latin-1")) for name, value in answer.headers)
+    return response
 
 
 @blueprint.get("/")

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from service.edge import Services
 from service.publishing import publish_due
-from service.web.routes import MAX_AGE_SECONDS
+from service.representations import MAX_AGE_SECONDS
 from tests.conftest import StoppedClock
 
 FEEDS = [f"/feeds/{name}.{format_}" for name in ("zh", "en") for format_ in ("atom", "rss", "json")]

@@ -93,9 +93,9 @@ class Newsroom:
 
     def body(self, path: str) -> bytes:
         with self.storage.read() as tx:
-            document = feeds.find_document(tx, path)
-        assert document
-        return document.body
+            found = feeds.find_document(tx, path)
+        assert found
+        return found[1].body
 
 
 @pytest.fixture
@@ -369,9 +369,9 @@ def owed(newsroom: Newsroom, release: Release) -> list[Any]:
 
 
 def archive(newsroom: Newsroom, number: int) -> Any:
-    document = find_archive(newsroom.storage, newsroom.profile, newsroom.profile.languages[1], number, "atom")
-    assert document
-    return etree.fromstring(document.body)
+    found = find_archive(newsroom.storage, newsroom.profile, newsroom.profile.languages[1], number, "atom")
+    assert found
+    return etree.fromstring(found[1].body)
 
 
 def link(document: Any, rel: str) -> str | None:

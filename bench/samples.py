@@ -14,7 +14,7 @@ from service.releases import accept_release
 from service.storage import Storage
 from service.validation import validate_release
 from tests.conftest import ROOT
-from tests.factories import published
+from tests.factories import make_desk, published
 
 CLOSING = {
     "zh-Hans": "湖滨职业技术学院创办于1958年,现有在校生一万二千余人,开设四十一个专业,是国家优质高等职业院校。"
@@ -38,7 +38,7 @@ def release_document(number: int) -> dict[str, Any]:
 
 def accept(storage: Storage, profile: Profile, number: int) -> Release:
     draft = validate_release(release_document(number), profile)
-    return accept_release(storage, draft, ReleaseState.PUBLISHED, utc_now())
+    return accept_release(storage, draft, ReleaseState.PUBLISHED, utc_now(), make_desk(storage))
 
 
 def push_body(profile: Profile, languages: Sequence[str]) -> bytes:

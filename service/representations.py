@@ -41,18 +41,18 @@ class Representation:
     def __init__(self, document: Document, body: bytes, tag: str, encoding: Mapping[str, str]) -> None:
         self._document, self._tag = document, tag
         self.etag = f'"{tag}"'.encode()
-        validators = _encode({
-            "ETag": f'"{tag}"', "Last-Modified": http_date(document.last_modified), "Vary": "Accept-Encoding",
-            "Cache-Control": f"public, max-age={MAX_AGE_SECONDS}", "Access-Control-Allow-Origin": "*",
-            **SAFETY_HEADERS,
+        always = _encode({
+            "ETag": f'"{tag}"', "Vary": "Accept-Encoding", "Cache-Control": f"public, max-age={MAX_AGE_SECONDS}",
+            "Access-Control-Allow-Origin": "*", **SAFETY_HEADERS,
         })
-        content = _encode({
+        of_content = _encode({
             "Content-Type": f"{document.media_type}; charset=utf-8", "Content-Length": str(len(body)), **encoding,
+            "Last-Modified": http_date(document.last_modified),
         })
-        self._whole = Answer(200, content + validators, body)
-        # Without the fields of a content that isn't sent (RFC 9110 section 15.4.5).
-        self._not_modified = Answer(304, validators)
-        self._failed = Answer(412, validators)
+        self._whole = Answer(200, of_content + always, body)
+        # RFC 9110 section 15.4.5: nothing of a content that isn't sent.
+        self._not_modified = Answer(304, always)
+        self._failed = Answer(412, always)
 
     def answer(self, fields: Mapping[bytes, bytes]) -> Answer:
         """In the order of RFC 9110 section 13.2.2."""

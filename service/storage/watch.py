@@ -25,6 +25,8 @@ class GenerationWatch(Protocol):
     async def find_number(self) -> int | None:
         """None before the first swap, and while the database can't be asked."""
 
+    async def close(self) -> None: ...
+
 
 class SqliteWatch:
     """SQLite answers in microseconds, so the event loop waits: to change threads would cost several times as much."""
@@ -41,6 +43,11 @@ class SqliteWatch:
             self._number, self._is_fresh = self._ask(), True
             asyncio.get_running_loop().call_soon(self._expire)
         return self._number
+
+    async def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
 
     def _expire(self) -> None:
         self._is_fresh = False
@@ -74,6 +81,11 @@ class PostgresWatch:
         # A reader that goes away takes nobody else's answer along.
         return await asyncio.shield(self._next)
 
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            await connection.close()
+
     async def _ask(self) -> int | None:
         async with self._turn:
             self._next = None
@@ -83,17 +95,12 @@ class PostgresWatch:
                     cursor = await self._connection.execute(_QUESTION, prepare=True)
                     return _number(await cursor.fetchall())
             except (psycopg.Error, TimeoutError):
-                await self._hang_up()
+                await self.close()
                 return None
 
     async def _connect(self) -> psycopg.AsyncConnection:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
         return await psycopg.AsyncConnection.connect(*places, **options, autocommit=True)
-
-    async def _hang_up(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection:
-            await connection.close()
 
 
 def _number(rows: Sequence[tuple[int]]) -> int | None:

@@ -28,7 +28,8 @@ class Hatch:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         method, fields = scope["method"], _selecting_fields(scope["headers"])
-        is_plain = method in ("GET", "HEAD") and sum(map(len, fields.values())) <= MOST_FIELD_BYTES
+        # What a query means, Flask knows.
+        is_plain = method in ("GET", "HEAD") and not scope["query_string"] and _is_short(fields)
         kept = self._memory.find(scope["path"]) if is_plain else None
         if kept is None or kept.generation != await self._watch.find_number():
             await self._app(scope, receive, send)
@@ -36,6 +37,10 @@ class Hatch:
             answer = kept.representations.answer(fields)
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body if method == "GET" else b""})
+
+
+def _is_short(fields: dict[bytes, bytes]) -> bool:
+    return sum(map(len, fields.values())) <= MOST_FIELD_BYTES
 
 
 def _selecting_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -43,7 +43,8 @@ class Representation:
         self.etag = f'"{tag}"'.encode()
         always = _encode({
             "ETag": f'"{tag}"', "Vary": "Accept-Encoding", "Cache-Control": f"public, max-age={MAX_AGE_SECONDS}",
-            "Access-Control-Allow-Origin": "*", **SAFETY_HEADERS,
+            "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "ETag, Last-Modified",
+            **SAFETY_HEADERS,
         })
         of_content = _encode({
             "Content-Type": f"{document.media_type}; charset=utf-8", "Content-Length": str(len(body)), **encoding,

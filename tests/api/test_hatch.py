@@ -44,12 +44,13 @@ def test_a_document_that_was_asked_for_before_needs_no_flask(
         answer = client.open(path, method=method)
         assert (answer.status_code, served.by_flask) == (200, False)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Access-Control-Expose-Headers"] == "ETag, Last-Modified"
         assert answer.headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
 
 
 @pytest.mark.parametrize(("method", "path"), [
     ("POST", "/feeds/zh.atom"), ("OPTIONS", "/feeds/zh.atom"), ("GET", "/feeds/zh.xml"), ("GET", "/zh/"),
-    ("GET", "/feeds/zh/archive/1.atom"),
+    ("GET", "/feeds/zh/archive/1.atom"), ("GET", "/feeds/zh.atom?x=1"),
 ])
 def test_all_else_goes_to_flask(
     hatch: tuple[Client, Served], services: Services, clock: StoppedClock, method: str, path: str

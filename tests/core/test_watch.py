@@ -88,6 +88,25 @@ def test_who_gives_up_takes_nobody_elses_answer_along(storage: Storage, swap: Sw
     run(storage, test)
 
 
+def test_those_who_come_one_after_another_ask_over_one_connection(storage: Storage, swap: Swap) -> None:
+    if storage.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite answers before the next can come")
+
+    async def test(watch: GenerationWatch) -> None:
+        number = swap()
+        asked = []
+        for _ in range(10):
+            asked.append(asyncio.create_task(watch.find_number()))
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*asked) == [number] * 10
+        with storage.read() as tx:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            asking = tx.exec_driver_sql(f"{count} AND query LIKE 'SELECT number FROM%%'").scalar_one()
+        assert asking == 1
+
+    run(storage, test)
+
+
 def test_a_locked_file_is_no_answer_until_it_is_unlocked(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/diglot.sqlite3"
     storage = Storage(url)

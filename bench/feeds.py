@@ -1,4 +1,4 @@
-"""A feed of 25 releases, whole and as 304, from the service and from nginx that has the same bytes as a file."""
+"""A feed of 25 releases, whole and as 304, from the service and from nginx that has the same bytes as files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from service.clock import utc_now
 from service.config import load_profile
 from service.publishing import publish_due
 from tests.faults.processes import Service, free_port, run_service, wait_until
+from tests.services.postgres import start_postgres
 
 PATH = "/feeds/zh.atom"
+ENCODINGS = ("identity", "gzip")
 RELEASES = 25
 ROUNDS = 5
 SECONDS = 4
@@ -30,26 +32,33 @@ CONNECTIONS = 16
 def run() -> list[Table]:
     """The rate at which a keep-alive client gets the feed, and at which it hears that nothing is new."""
     wrk, nginx = find_program("wrk"), find_program("nginx")
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, run_web(Path(name)) as service:
-        body = fetch(service.base_url + PATH).content
-        with run_file_server(nginx, Path(name), body) as nginx_url:
-            sites = {"Diglot": service.base_url + PATH, "nginx": nginx_url}
-            return [compare(wrk, sites, body, status) for status in (200, 304)]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        sqlite = stack.enter_context(run_web(folder / "sqlite", f"sqlite:///{folder}/diglot.sqlite3"))
+        postgres = stack.enter_context(start_postgres())
+        postgresql = stack.enter_context(run_web(folder / "postgresql", postgres.create_database()))
+        bodies = [fetch(sqlite.base_url + PATH, encoding, stream=True).raw.read() for encoding in ENCODINGS]
+        files = stack.enter_context(run_file_server(nginx, folder, *bodies))
+        sites = {"Diglot on SQLite": sqlite.base_url, "Diglot on PostgreSQL": postgresql.base_url, "nginx": files}
+        return [compare(wrk, sites, encoding, status) for encoding in ENCODINGS for status in (200, 304)]
 
 
-def compare(wrk: str, sites: Mapping[str, str], body: bytes, status: int) -> Table:
+def compare(wrk: str, sites: Mapping[str, str], encoding: str, status: int) -> Table:
+    size = int(fetch(sites["nginx"] + PATH, encoding).headers["Content-Length"])
     table = Table(
-        title=f"GET of a feed of {RELEASES} releases answered {status}, {len(body):,} bytes, {CONNECTIONS} connections",
+        title=f"GET of a feed of {RELEASES} releases answered {status}, {encoding}: {size:,} bytes, "
+        f"{CONNECTIONS} connections",
         unit="requests/s", against=("nginx",),
     )
     contestants: dict[str, Callable[[], float]] = {}
     for name, url in sites.items():
-        answer = fetch(url)
-        assert answer.content == body
-        headers = {"If-None-Match": answer.headers["ETag"]} if status == 304 else {}
-        assert fetch(url, headers).status_code == status
-        contestants[name] = partial(rate, wrk, url, headers)
-    run_rounds(f"feeds {status}", ROUNDS, contestants, table)
+        answer = fetch(url + PATH, encoding)
+        headers = {"Accept-Encoding": encoding}
+        if status == 304:
+            headers["If-None-Match"] = answer.headers["ETag"]
+        assert fetch(url + PATH, encoding, headers).status_code == status
+        contestants[name] = partial(rate, wrk, url + PATH, headers)
+    run_rounds(f"feeds {encoding} {status}", ROUNDS, contestants, table)
     return table
 
 
@@ -63,15 +72,17 @@ def rate(wrk: str, url: str, headers: Mapping[str, str]) -> float:
     return float(found[1])
 
 
-def fetch(url: str, headers: Mapping[str, str] | None = None) -> requests.Response:
-    """The answer to a client that takes no compression, as wrk."""
-    return requests.get(url, headers={"Accept-Encoding": "identity", **(headers or {})}, timeout=10)
+def fetch(
+    url: str, encoding: str, headers: Mapping[str, str] | None = None, *, stream: bool = False
+) -> requests.Response:
+    return requests.get(url, headers={"Accept-Encoding": encoding, **(headers or {})}, timeout=10, stream=stream)
 
 
 @contextmanager
-def run_web(folder: Path) -> Iterator[Service]:
-    """The service's web on SQLite, with its newest releases public."""
-    with run_service(folder, f"sqlite:///{folder}/diglot.sqlite3") as service:
+def run_web(folder: Path, database_url: str) -> Iterator[Service]:
+    """The service's web with its newest releases public."""
+    folder.mkdir()
+    with run_service(folder, database_url) as service:
         profile = load_profile(service.settings.profile_path)
         progress(f"feeds: publishing {RELEASES} releases")
         for number in range(RELEASES):
@@ -83,10 +94,12 @@ def run_web(folder: Path) -> Iterator[Service]:
 
 
 @contextmanager
-def run_file_server(nginx: str, folder: Path, body: bytes) -> Iterator[str]:
+def run_file_server(nginx: str, folder: Path, body: bytes, packed: bytes) -> Iterator[str]:
+    """The same bytes as files, packed once as ours are."""
     file = folder / "files" / PATH.lstrip("/")
     file.parent.mkdir(parents=True)
     file.write_bytes(body)
+    file.with_name(f"{file.name}.gz").write_bytes(packed)
     port = free_port()
     with run_nginx(nginx, folder, port):
-        yield f"http://127.0.0.1:{port}{PATH}"
+        yield f"http://127.0.0.1:{port}"

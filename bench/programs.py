@@ -92,6 +92,7 @@ http {{
         listen 127.0.0.1:{port};
         root {folder}/files;
         open_file_cache max=16;
+        gzip_static on;
     }}
 }}
 """

@@ -13,6 +13,7 @@ from service.api.auth import guard
 from service.api.problems import answer_http_error, install_problems
 from service.api.query import check_query
 from service.edge import Services, install
+from service.representations import SAFETY_HEADERS
 from service.web import media as web_media
 from service.web import routes
 
@@ -50,8 +51,8 @@ def answer_missing(error: HTTPException) -> Response:
 
 def add_safety_headers(response: Response) -> Response:
     """Outside bytes stay outside: pages run no script, and nothing is sniffed into another type."""
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
+    for name, value in SAFETY_HEADERS.items():
+        response.headers.setdefault(name, value)
     if response.mimetype == "text/html" and not request.path.startswith("/docs/"):
         response.headers["Content-Security-Policy"] = (
             "default-src 'none'; style-src 'self'; img-src https: http: data:; base-uri 'none'; form-action 'none'; "

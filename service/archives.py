@@ -10,18 +10,24 @@ from service.storage import feeds as stored
 
 
 def find_archive(
-    storage: Storage, profile: Profile, language: Language, number: int, format: str
-) -> Document | None:
-    """Archive `number`, counted from the oldest, 1; None while it isn't complete or where there is no such format.
+    storage: Storage, profile: Profile, language: Language, number: int, format: str, drawn: Document | None = None
+) -> tuple[int, Document] | None:
+    """Archive `number`, counted from the oldest, 1, and the generation that was out when it was drawn.
 
-    It is the same bytes until a release in it is corrected or withdrawn, whatever is published meanwhile.
+    None while it isn't complete or where there is no such format. It is the same bytes until a release in it is
+    corrected or withdrawn, whatever is published meanwhile; so ``drawn``, if that is still it, is returned again.
     """
     last = number * ARCHIVE_ENTRIES
+    first = last - ARCHIVE_ENTRIES + 1
     with storage.read() as tx:
         generation = stored.find_generation(tx)
         if format not in ARCHIVE_FORMATS or number < 1 or generation is None or generation.position < last:
             return None
-        held = releases.list_positions(tx, last - ARCHIVE_ENTRIES + 1, last)
+        # No two swaps share a second, so this is as good as comparing bytes.
+        modified = max(filter(None, (generation.redrawn_at, releases.find_last_change(tx, first, last))))
+        if drawn and drawn.last_modified == modified:
+            return generation.number, drawn
+        held = releases.list_positions(tx, first, last)
     listing = Listing(
         category="", language=language, archive=number,
         releases=[release for release in held if not release.withdrawn_at and not release.set_aside_at],
@@ -31,5 +37,4 @@ def find_archive(
         ],
         updated=max((release.updated_at for release in held), default=generation.published_at),
     )
-    moments = [release.modified_at for release in held if release.modified_at]
-    return render_archive(profile, listing, format, max(generation.redrawn_at, *moments))
+    return generation.number, render_archive(profile, listing, format, modified)

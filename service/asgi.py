@@ -12,6 +12,7 @@ from service.config import load_profile, read_settings
 from service.doorway import Doorway
 from service.edge import Services
 from service.errors import ConfigurationError, StorageUnavailable
+from service.hatch import Hatch
 from service.queue import Queue
 from service.storage import Storage
 
@@ -40,4 +41,7 @@ def find_caller(authorization: str) -> UUID | None:
 
 
 # The application tells the two limits apart.
-app = Doorway(create_app(services), max(settings.max_body_bytes, settings.max_media_bytes), find_caller)
+app = Hatch(
+    Doorway(create_app(services), max(settings.max_body_bytes, settings.max_media_bytes), find_caller),
+    services.memory, services.storage.watch_generation(),
+)

@@ -10,6 +10,7 @@ from service import keys
 from service.clock import Clock
 from service.config import Profile, Settings
 from service.drawing import DrawingRoom
+from service.memory import Memory
 from service.messages import UiLanguage, find_language
 from service.model import ApiKey
 from service.queue import Queue
@@ -29,6 +30,7 @@ class Services:
     queue: Queue
     clock: Clock
     drawing_room: DrawingRoom = field(default_factory=DrawingRoom)
+    memory: Memory = field(default_factory=Memory)
 
 
 def install(app: object, services: Services) -> None:

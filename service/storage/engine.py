@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from service.errors import ConfigurationError, StorageUnavailable
+from service.storage.watch import GenerationWatch, PostgresWatch, SqliteWatch
 
 BUSY_SECONDS = 5.0
 
@@ -77,6 +78,9 @@ class Storage:
             alembic.command.upgrade(config, "head")
         # On SQLite its connection guards no foreign keys any more.
         self.engine.dispose()
+
+    def watch_generation(self) -> GenerationWatch:
+        return (SqliteWatch if self.engine.dialect.name == "sqlite" else PostgresWatch)(self.engine)
 
     def close(self) -> None:
         self.engine.dispose()

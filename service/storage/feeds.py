@@ -48,9 +48,11 @@ def advance_generation(tx: sa.Connection, generation: Generation) -> bool:
     return tx.execute(change.values(**values)).rowcount == 1
 
 
-def find_document(tx: sa.Connection, path: str) -> Document | None:
-    row = tx.execute(sa.select(documents).where(documents.c.path == path)).mappings().first()
-    return Document(**row) if row else None
+def find_document(tx: sa.Connection, path: str) -> tuple[int, Document] | None:
+    """The document at this path and the number of the generation that it is of."""
+    number = sa.select(generations.c.number).where(generations.c.id == _ONLY).scalar_subquery()
+    row = tx.execute(sa.select(documents, number.label("generation")).where(documents.c.path == path)).first()
+    return (row.generation, Document(**{name: getattr(row, name) for name in Document.__slots__})) if row else None
 
 
 def list_documents(tx: sa.Connection, paths: Iterable[str]) -> list[Document]:

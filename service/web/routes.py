@@ -8,23 +8,22 @@ from urllib.parse import urlsplit
 
 import langcodes
 from flask import Blueprint, Response, abort, request
+from werkzeug.datastructures import Headers
 
 from service import sitemaps
 from service.archives import find_archive
 from service.config import Language
 from service.directory import find_new_path, is_retired
 from service.edge import services, speech
-from service.formats import FORMATS
 from service.messages import has_message, say
 from service.model import Document, Release
+from service.representations import BROWSABLE, MAX_AGE_SECONDS, SELECTING_FIELDS
 from service.storage import Transaction, feeds, listings, releases
 from service.web import pages
 
 blueprint = Blueprint("web", __name__)
 
 PAGE_ENTRIES = 25
-# Feeds name the same number as their ttl, so that readers that heed the larger of both wait no longer.
-MAX_AGE_SECONDS = 60
 
 
 @blueprint.get("/feeds.opml")
@@ -35,17 +34,20 @@ def feed(name: str = "", url_name: str = "") -> Response:
     if former := _former_feed():
         return former
     with services().storage.read() as tx:
-        document = feeds.find_document(tx, request.path)
-    return _serve(document) if document else abort(404)
+        found = feeds.find_document(tx, request.path)
+    return _hand_out(*found) if found else abort(404)
 
 
 @blueprint.get("/feeds/<url_name>/archive/<int:number>.<format>")
 def archive(url_name: str, number: int, format: str) -> Response:
     if former := _former_feed():
         return former
+    kept = services().memory.find(request.path)
+    drawn = kept.representations.document if kept else None
     language = _language(url_name)
     with services().drawing_room.draw(request.path):
-        return _serve(find_archive(services().storage, services().profile, language, number, format) or abort(404))
+        found = find_archive(services().storage, services().profile, language, number, format, drawn)
+    return _hand_out(*found) if found else abort(404)
 
 
 @blueprint.get("/sitemap.xml")
@@ -77,6 +79,18 @@ def _former_feed() -> Response | None:
     return _cacheable(Response(status=301, headers={"Location": location})) if path else None
 
 
+def _hand_out(generation: int, document: Document) -> Response:
+    """Readers after this one need not come here: until the next generation, the hatch answers them from memory."""
+    kept = services().memory.keep(generation, document)
+    if request.headers.get("Sec-Fetch-Dest") == "document":
+        return _serve(document)
+    fields = {name: request.headers.get(name.decode(), "").encode("latin-1") for name in SELECTING_FIELDS}
+    answer = kept.representations.answer({name: value for name, value in fields.items() if value})
+    response = Response(answer.body, answer.status)
+    response.headers = Headers((name.decode(), value.decode("latin-1")) for name, value in answer.headers)
+    return response
+
+
 def _serve(document: Document) -> Response:
     """In the encoding that the reader takes (RFC 9110 section 8.4)."""
     packed = request.accept_encodings["gzip"] > 0
@@ -98,7 +112,7 @@ def _name_media_type(response: Response, media_type: str) -> None:
     Chromium shows either as source and Firefox saves it, unless it is called XML; then both apply the feed's style.
     No feed reader and no hub sends this header of the Fetch standard.
     """
-    if media_type in (FORMATS["atom"], FORMATS["rss"]):
+    if media_type in BROWSABLE:
         response.vary.add("Sec-Fetch-Dest")
         if request.headers.get("Sec-Fetch-Dest") == "document":
             media_type = "application/xml"

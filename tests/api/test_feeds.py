@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import feedparser
@@ -11,13 +12,25 @@ import pytest
 from flask.testing import FlaskClient
 from lxml import etree
 
+from service.app import create_app
 from service.edge import Services
 from service.publishing import publish_due
-from service.web.routes import MAX_AGE_SECONDS
+from service.representations import MAX_AGE_SECONDS
 from tests.conftest import StoppedClock
+from tests.hatches import serve
 
 FEEDS = [f"/feeds/{name}.{format_}" for name in ("zh", "en") for format_ in ("atom", "rss", "json")]
 MEDIA_TYPES = {"atom": "application/atom+xml", "rss": "application/rss+xml", "json": "application/feed+json"}
+
+
+@pytest.fixture(params=["flask", "hatch"])
+def client(request: pytest.FixtureRequest, services: Services) -> Iterator[Any]:
+    """The same is said of what Flask answers and of what is handed out before it, from memory."""
+    if request.param == "flask":
+        yield create_app(services).test_client()
+    else:
+        with serve(services) as (client, _):
+            yield client
 
 
 @pytest.fixture

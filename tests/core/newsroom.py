@@ -70,9 +70,9 @@ class Newsroom:
 
     def body(self, path: str) -> bytes:
         with self.storage.read() as tx:
-            document = feeds.find_document(tx, path)
-        assert document
-        return document.body
+            found = feeds.find_document(tx, path)
+        assert found
+        return found[1].body
 
 
 def subscribe(newsroom: Newsroom) -> Any:
@@ -110,9 +110,9 @@ def notes(newsroom: Newsroom, release: Release) -> list[Any]:
 
 
 def archive(newsroom: Newsroom, number: int) -> Any:
-    document = find_archive(newsroom.storage, newsroom.profile, newsroom.profile.languages[1], number, "atom")
-    assert document
-    return etree.fromstring(document.body)
+    found = find_archive(newsroom.storage, newsroom.profile, newsroom.profile.languages[1], number, "atom")
+    assert found
+    return etree.fromstring(found[1].body)
 
 
 def link(document: Any, rel: str) -> str | None:

@@ -12,7 +12,7 @@ from service.archives import find_archive
 from service.errors import Invalid
 from service.feeds import ARCHIVE_ENTRIES, entry_id
 from service.lifecycle import IllegalMove
-from service.model import DeliveryState, EventType, ReleaseState
+from service.model import DeliveryState, Document, EventType, ReleaseState
 from service.publishing import BATCH
 from service.receipts import list_receivers
 from service.releases import (
@@ -271,6 +271,30 @@ def test_an_archive_changes_only_with_the_releases_in_it(newsroom: Newsroom) -> 
     after = archive(newsroom, 1)
     assert [stone.get("ref") for stone in after.findall(TOMBSTONE)] == [entry_id(first[3].id, "en")]
     assert len(after.findall(f"{ATOM}entry")) == ARCHIVE_ENTRIES - 1
+
+
+def test_an_archive_is_drawn_again_only_when_a_release_in_it_changed(newsroom: Newsroom) -> None:
+    language = newsroom.profile.languages[0]
+
+    def find(drawn: Document | None = None) -> tuple[int, Document]:
+        found = find_archive(newsroom.storage, newsroom.profile, language, 1, "json", drawn)
+        assert found
+        return found
+
+    first = [newsroom.accept() for _ in range(ARCHIVE_ENTRIES)]
+    newsroom.swap()
+    generation, drawn = find()
+    newsroom.accept()
+    newsroom.swap()
+    assert find(drawn) == (generation + 1, drawn)
+    assert find(drawn)[1] is drawn
+    newsroom.correct(first[3], "zh-Hans", "en")
+    newsroom.swap()
+    assert find(drawn)[1].body != drawn.body
+    newsroom.profile = dataclasses.replace(newsroom.profile, contact_email="desk@example.org")
+    generation, drawn = find(find(drawn)[1])
+    newsroom.swap()
+    assert find(drawn)[1] is not drawn
 
 
 def test_current_feed_and_archives_hold_every_release(newsroom: Newsroom) -> None:

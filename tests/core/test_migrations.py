@@ -132,8 +132,9 @@ def test_what_was_public_can_be_corrected_withdrawn_and_archived(
     )
     clock.advance(seconds=2)
     publish_due(storage, profile, clock)
-    archive = find_archive(storage, profile, profile.languages[1], 1, "json")
-    assert archive
+    found = find_archive(storage, profile, profile.languages[1], 1, "json")
+    assert found
+    archive = found[1]
     assert [item["title"] for item in json.loads(archive.body)["items"]] == [f"r{n} 1" for n in range(24, 0, -1)]
     assert archive.last_modified == clock().replace(microsecond=0)
 
@@ -169,6 +170,6 @@ def broken_references(storage: Storage) -> list[Any]:
 
 def items(storage: Storage, name: str) -> Any:
     with storage.read() as tx:
-        document = stored.find_document(tx, f"/feeds/{name}.json")
-    assert document
-    return json.loads(document.body)["items"]
+        found = stored.find_document(tx, f"/feeds/{name}.json")
+    assert found
+    return json.loads(found[1].body)["items"]

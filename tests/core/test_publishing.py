@@ -40,9 +40,9 @@ def publish(storage: Storage, profile: Profile, clock: StoppedClock) -> int:
 
 def items(storage: Storage, path: str) -> list[Any]:
     with storage.read() as tx:
-        document = feeds.find_document(tx, path)
-    assert document
-    return json.loads(document.body)["items"]
+        found = feeds.find_document(tx, path)
+    assert found
+    return json.loads(found[1].body)["items"]
 
 
 def test_an_empty_newsroom_has_every_feed(storage: Storage, profile: Profile, clock: StoppedClock) -> None:

@@ -1,0 +1,146 @@
+"""Nobody is told of an older generation than was out when they asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from service.config import Profile
+from service.model import Draft
+from service.publishing import publish_due
+from service.storage import GenerationWatch, Storage
+from service.validation import validate_release
+from tests.conftest import StoppedClock
+from tests.core.test_publishing import accept
+from tests.services.postgres import PrivatePostgres, start_postgres
+
+Swap = Callable[[], int]
+
+
+@pytest.fixture
+def draft(release_document: dict[str, object], profile: Profile) -> Draft:
+    return validate_release(release_document, profile)
+
+
+@pytest.fixture
+def swap(storage: Storage, profile: Profile, clock: StoppedClock, draft: Draft) -> Swap:
+    numbers = iter(range(1, 100))
+
+    def swap() -> int:
+        clock.advance(seconds=1)
+        accept(storage, draft, clock)
+        assert publish_due(storage, profile, clock).count == 1
+        return next(numbers)
+
+    return swap
+
+
+def run(storage: Storage, test: Callable[[GenerationWatch], Awaitable[None]]) -> None:
+    async def watching() -> None:
+        watch = storage.watch_generation()
+        try:
+            await test(watch)
+        finally:
+            await watch.close()
+
+    asyncio.run(watching())
+
+
+def test_who_asks_after_a_swap_is_told_of_it(storage: Storage, swap: Swap) -> None:
+    async def test(watch: GenerationWatch) -> None:
+        assert await asyncio.create_task(watch.find_number()) is None
+        for _ in range(5):
+            number = swap()
+            asked = [asyncio.create_task(watch.find_number()) for _ in range(3)]
+            assert await asyncio.gather(*asked) == [number] * 3
+
+    run(storage, test)
+
+
+def test_who_comes_while_another_is_asking_is_not_told_the_others_answer(storage: Storage, swap: Swap) -> None:
+    """However far the other's question has come when the swap falls between the two."""
+    async def test(watch: GenerationWatch) -> None:
+        swap()
+        await watch.find_number()
+        for turns in range(12):
+            other = asyncio.create_task(watch.find_number())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            number = swap()
+            assert await asyncio.create_task(watch.find_number()) == number
+            assert await other in (number - 1, number)
+
+    run(storage, test)
+
+
+def test_who_gives_up_takes_nobody_elses_answer_along(storage: Storage, swap: Swap) -> None:
+    async def test(watch: GenerationWatch) -> None:
+        number = swap()
+        asked = [asyncio.create_task(watch.find_number()) for _ in range(3)]
+        await asyncio.sleep(0)
+        asked[0].cancel()
+        assert await asyncio.gather(*asked[1:]) == [number] * 2
+
+    run(storage, test)
+
+
+def test_those_who_come_one_after_another_ask_over_one_connection(storage: Storage, swap: Swap) -> None:
+    if storage.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite answers before the next can come")
+
+    async def test(watch: GenerationWatch) -> None:
+        number = swap()
+        asked = []
+        for _ in range(10):
+            asked.append(asyncio.create_task(watch.find_number()))
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*asked) == [number] * 10
+        with storage.read() as tx:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            asking = tx.exec_driver_sql(f"{count} AND query LIKE 'SELECT number FROM%%'").scalar_one()
+        assert asking == 1
+
+    run(storage, test)
+
+
+def test_a_locked_file_is_no_answer_until_it_is_unlocked(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/diglot.sqlite3"
+    storage = Storage(url)
+    storage.migrate()
+    storage.close()
+
+    async def test(watch: GenerationWatch) -> None:
+        blocker = sqlite3.connect(tmp_path / "diglot.sqlite3", isolation_level=None)
+        blocker.execute("PRAGMA locking_mode=EXCLUSIVE")
+        blocker.execute(
+            "INSERT INTO generations VALUES (1, 7, '', '2026-11-24', 0, '2026-11-24', '2026-11-24')"
+        )
+        assert await asyncio.create_task(watch.find_number()) is None
+        blocker.close()
+        assert await asyncio.create_task(watch.find_number()) == 7
+
+    run(storage, test)
+
+
+def test_a_server_that_is_away_is_no_answer_until_it_is_back() -> None:
+    with start_postgres() as server:
+        if not isinstance(server, PrivatePostgres):
+            pytest.skip("TEST_DATABASE_URL names a server that isn't ours to stop")
+        storage = Storage(server.create_database())
+        storage.migrate()
+
+        async def test(watch: GenerationWatch) -> None:
+            with storage.write() as tx:
+                tx.exec_driver_sql("INSERT INTO generations VALUES (1, 7, '', now(), 0, now(), now())")
+            assert await watch.find_number() == 7
+            server.stop()
+            assert await watch.find_number() is None
+            server.start()
+            assert await watch.find_number() == 7
+
+        run(storage, test)
+        storage.close()

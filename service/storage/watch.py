@@ -7,10 +7,10 @@ not be told of an older one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import psycopg
+import psycopg.pq.abc
 import sqlalchemy as sa
 
 # A database that takes longer is as good as away.
@@ -38,10 +38,10 @@ class SqliteWatch:
         self._is_fresh = False
 
     async def find_number(self) -> int | None:
-        # All that are in the loop's queue now came before this; what comes from now on queues behind `_expire`.
         if not self._is_fresh:
-            self._number, self._is_fresh = self._ask(), True
+            # All that are in the loop's queue now came before the question; what comes from now on, behind `_expire`.
             asyncio.get_running_loop().call_soon(self._expire)
+            self._number, self._is_fresh = self._ask(), True
         return self._number
 
     async def close(self) -> None:
@@ -56,7 +56,8 @@ class SqliteWatch:
         dbapi = self._engine.dialect.loaded_dbapi
         try:
             self._connection = self._connection or self._connect(dbapi)
-            return _number(self._connection.execute(_QUESTION).fetchall())
+            rows = self._connection.execute(_QUESTION).fetchall()
+            return rows[0][0] if rows else None
         except dbapi.Error:
             return None
 
@@ -71,37 +72,83 @@ class PostgresWatch:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._connection: psycopg.AsyncConnection | None = None
-        self._turn = asyncio.Lock()
-        self._next: asyncio.Task[int | None] | None = None
+        self._line: _Line | None = None
+        self._waiting: list[asyncio.Future[int | None]] = []
+        self._asking: asyncio.Task[None] | None = None
 
     async def find_number(self) -> int | None:
-        if self._next is None:
-            self._next = asyncio.create_task(self._ask())
-        # A reader that goes away takes nobody else's answer along.
-        return await asyncio.shield(self._next)
+        told = asyncio.get_running_loop().create_future()
+        self._waiting.append(told)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._tell_all())
+        number: int | None = await told
+        return number
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection:
-            await connection.close()
+        line, self._line = self._line, None
+        if line:
+            await line.close()
+
+    async def _tell_all(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            number = await self._ask()
+            for told in waiting:
+                # Its reader may have gone away.
+                if not told.done():
+                    told.set_result(number)
+        self._asking = None
 
     async def _ask(self) -> int | None:
-        async with self._turn:
-            self._next = None
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    self._connection = self._connection or await self._connect()
-                    cursor = await self._connection.execute(_QUESTION, prepare=True)
-                    return _number(await cursor.fetchall())
-            except (psycopg.Error, TimeoutError):
-                await self.close()
-                return None
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                self._line = self._line or await self._connect()
+                return await self._line.ask()
+        except (psycopg.Error, OSError):
+            await self.close()
+            return None
 
-    async def _connect(self) -> psycopg.AsyncConnection:
+    async def _connect(self) -> _Line:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
-        return await psycopg.AsyncConnection.connect(*places, **options, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(*places, **options, autocommit=True)
+        await connection.execute(f"PREPARE generation AS {_QUESTION}")
+        return _Line(connection)
 
 
-def _number(rows: Sequence[tuple[int]]) -> int | None:
-    return rows[0][0] if rows else None
+class _Line:
+    """One question after another over libpq itself, which takes a quarter of the time that a cursor takes."""
+
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+        self._connection, self._libpq = connection, connection.pgconn
+        self._loop = asyncio.get_running_loop()
+        self._socket = self._libpq.socket
+        self._told: asyncio.Future[int | None] | None = None
+        self._loop.add_reader(self._socket, self._hear)
+
+    async def ask(self) -> int | None:
+        """Raises psycopg.Error, also if the connection ended since the last question."""
+        self._told = self._loop.create_future()
+        self._libpq.send_query_prepared(b"generation", None)
+        self._libpq.flush()
+        return await self._told
+
+    async def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        await self._connection.close()
+
+    def _hear(self) -> None:
+        try:
+            self._libpq.consume_input()
+            while not self._libpq.is_busy() and (result := self._libpq.get_result()):
+                self._tell(result)
+        except psycopg.Error as error:
+            # A dead socket always has something to hear.
+            self._loop.remove_reader(self._socket)
+            if self._told and not self._told.done():
+                self._told.set_exception(error)
+
+    def _tell(self, result: psycopg.pq.abc.PGresult) -> None:
+        if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+            raise psycopg.OperationalError(result.get_error_message())
+        if self._told and not self._told.done():
+            self._told.set_result(int(result.get_value(0, 0) or b"") if result.ntuples else None)

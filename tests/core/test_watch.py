@@ -13,6 +13,7 @@ from service.config import Profile
 from service.model import Draft
 from service.publishing import publish_due
 from service.storage import GenerationWatch, Storage
+from service.storage import watch as watch_module
 from service.validation import validate_release
 from tests.conftest import StoppedClock
 from tests.core.test_publishing import accept
@@ -101,7 +102,7 @@ def test_those_who_come_one_after_another_ask_over_one_connection(storage: Stora
         assert await asyncio.gather(*asked) == [number] * 10
         with storage.read() as tx:
             count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            asking = tx.exec_driver_sql(f"{count} AND query LIKE 'SELECT number FROM%%'").scalar_one()
+            asking = tx.exec_driver_sql(f"{count} AND query LIKE 'PREPARE generation%%'").scalar_one()
         assert asking == 1
 
     run(storage, test)
@@ -144,3 +145,21 @@ def test_a_server_that_is_away_is_no_answer_until_it_is_back() -> None:
 
         run(storage, test)
         storage.close()
+
+
+def test_a_server_that_does_not_answer_in_time_is_as_good_as_away(
+    storage: Storage, swap: Swap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if storage.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite lets nobody lock readers out once they are in")
+    monkeypatch.setattr(watch_module, "PATIENCE_SECONDS", 0.2)
+
+    async def test(watch: GenerationWatch) -> None:
+        number = swap()
+        assert await watch.find_number() == number
+        with storage.write() as tx:
+            tx.exec_driver_sql("LOCK TABLE generations IN ACCESS EXCLUSIVE MODE")
+            assert await watch.find_number() is None
+        assert await watch.find_number() == number
+
+    run(storage, test)

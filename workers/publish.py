@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from service import queue
 from service.clock import utc_now
@@ -15,9 +16,26 @@ from workers.app import app
 log = logging.getLogger(__name__)
 
 
+# Two at once in a process would draw the same feeds, and one of them in vain.
+_wanted, _turn = threading.Event(), threading.Lock()
+
+
 @app.task(name=queue.PUBLISH)
 def publish() -> None:
-    """Make public what is accepted or due, then plan the deliveries of what is public."""
+    """Make public what is accepted or due, then plan the deliveries of what is public.
+
+    Where another thread is at it already, that one goes round once more.
+    """
+    _wanted.set()
+    while _wanted.is_set() and _turn.acquire(blocking=False):
+        try:
+            _wanted.clear()
+            _publish()
+        finally:
+            _turn.release()
+
+
+def _publish() -> None:
     while publish_scheduled(context.storage(), utc_now()):
         pass
     published = publish_due(context.storage(), context.profile(), utc_now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,8 @@ from tests.faults.processes import Service, run_service, wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
-LATEST_SECONDS = 1.5
+# Of two seconds in a row the sweep alone, which comes every other second, would be later for one.
+LATEST_SECONDS = 1.2
 PATHS = ("/feeds/zh.json", "/feeds/en.json", "/zh/releases/{}", "/en/releases/{}")
 
 
@@ -28,8 +30,9 @@ def service(tmp_path: Path, database_url: str) -> Iterator[Service]:
 
 def schedule(service: Service, document: dict[str, Any], at: int) -> str:
     """The slug of a release that is to go out at this second."""
+    slug = f"scheduled-for-{at}"
     moment = datetime.fromtimestamp(at, UTC).isoformat()
-    slug: str = service.call("/v1/releases", document | {"publish_at": moment})["slug"]
+    service.call("/v1/releases", document | {"publish_at": moment, "slug": slug})
     return slug
 
 
@@ -39,25 +42,55 @@ def shows(service: Service, path: str, slug: str) -> bool:
     return status == 200 and slug.encode() in body
 
 
-def watch(service: Service, slug: str, at: int) -> float:
-    """Ask for everything in turn, as fast as can be; how many seconds late all of it was there."""
-    missing = list(PATHS)
-    while missing:
-        for path in list(missing):
-            if shows(service, path, slug):
-                assert time.time() >= at, f"{path} was there before its second"
-                missing.remove(path)
-        assert time.time() < at + 60, service.read_logs()
-    return time.time() - at
+class Watcher(threading.Thread):
+    """Asks for everything in turn, as fast as it can; ``late_seconds`` is when all of it was there."""
+
+    def __init__(self, service: Service, slug: str, at: int) -> None:
+        super().__init__(daemon=True)
+        self._service, self._slug, self._at = service, slug, at
+        self.early: list[str] = []
+        self.late_seconds = 60.0
+
+    def run(self) -> None:
+        missing = list(PATHS)
+        while missing and time.time() < self._at + 60:
+            for path in list(missing):
+                if shows(self._service, path, self._slug):
+                    missing.remove(path)
+                    if time.time() < self._at:
+                        self.early.append(path)
+        self.late_seconds = time.time() - self._at
+
+
+def watch_two(service: Service, document: dict[str, Any]) -> list[Watcher]:
+    """Scheduled for two seconds that follow each other."""
+    at = int(time.time()) + 4
+    watchers = [Watcher(service, schedule(service, document, each), each) for each in (at, at + 1)]
+    for watcher in watchers:
+        watcher.start()
+    return watchers
 
 
 def test_a_release_is_out_at_its_second_and_never_before(service: Service, release_document: dict[str, Any]) -> None:
-    """Three times, of which the middle one counts: the machine may be busy with something else."""
-    late = []
+    """Of three rounds the middle one counts: the machine may be busy with something else."""
+    rounds = []
     for _ in range(3):
-        at = int(time.time()) + 4
-        late.append(watch(service, schedule(service, release_document, at), at))
-    assert statistics.median(late) < LATEST_SECONDS, late
+        watchers = watch_two(service, release_document)
+        for watcher in watchers:
+            watcher.join()
+        assert [watcher.early for watcher in watchers] == [[], []]
+        rounds.append(max(watcher.late_seconds for watcher in watchers))
+    assert statistics.median(rounds) < LATEST_SECONDS, rounds
+
+
+def test_others_that_go_out_meanwhile_take_nobody_along(service: Service, release_document: dict[str, Any]) -> None:
+    watchers = watch_two(service, release_document)
+    while any(watcher.is_alive() for watcher in watchers):
+        service.call("/v1/releases", release_document)
+        for watcher in watchers:
+            watcher.join(0.1)
+    assert [watcher.early for watcher in watchers] == [[], []]
+    assert max(watcher.late_seconds for watcher in watchers) < 60, service.read_logs()
 
 
 def test_a_release_goes_out_after_worker_and_broker_died_over_its_minute(

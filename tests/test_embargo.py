@@ -30,6 +30,7 @@ from service.releases import publish_scheduled
 from service.storage import Storage, deliveries
 from service.storage.deliveries import Outcome
 from tests.conftest import RecordingQueue, StoppedClock, bearer
+from tests.media import jpeg
 from tests.services.postgres import Postgres
 
 # In the headline, the text, the notes and the reason of each secret.
@@ -61,6 +62,7 @@ class Room:
     secrets: list[str] = field(default_factory=list)
     public: list[str] = field(default_factory=list)
     slugs: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.client = create_app(self.services).test_client()
@@ -80,18 +82,25 @@ class Room:
         assert answer.status_code < 300, answer.text
         return answer.json
 
-    def post(self, headline: str, **more: Any) -> Any:
-        document = copy.deepcopy(self.document) | more
+    def post(self, headline: str) -> Any:
+        document = copy.deepcopy(self.document) | {"media": [self.upload("red", "photo.jpg", self.files)]}
         document["editions"]["en"]["headline"] = headline
         return self.call("/v1/releases", document)
+
+    def upload(self, colour: str, name: str, files: list[str]) -> Any:
+        headers = {**self.staff, "Content-Disposition": f'attachment; filename="{name}"'}
+        medium = self.client.post("/v1/media", data=jpeg(colour), headers=headers).json
+        files.append(medium["url"].rsplit("/", 1)[1])
+        return {"media": medium["id"], "alt": {"en": name, "zh-Hans": name}}
 
     def hide(self, name: str, **more: Any) -> Any:
         document = copy.deepcopy(self.document) | more
         for tag, word in (("en", WORD), ("zh-Hans", CHINESE_WORD)):
             for part in ("headline", "summary", "body_text"):
                 document["editions"][tag][part] = f"{word} {name} {document['editions'][tag].get(part, '')}"
-        release = self.call("/v1/releases", document)
-        self.secrets += [release["id"], release["slug"]]
+        medium = self.upload("blue", f"{WORD}.jpg", self.secrets)
+        release = self.call("/v1/releases", document | {"media": [medium]})
+        self.secrets += [release["id"], release["slug"], medium["media"]]
         return release
 
     def swap(self) -> list[bytes]:
@@ -149,7 +158,7 @@ def make_room(
 @pytest.fixture
 def database_url() -> str:
     """The settings' own is not used here."""
-    return "sqlite://"
+    return "sqlite:///unused.sqlite3"
 
 
 def hide_one_of_each_kind(room: Room) -> None:
@@ -195,7 +204,8 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
     """What to put where a route has a variable. A new variable has to be named here, or the walk fails."""
     profile = room.services.profile
     languages = [language.url_name for language in profile.languages]
-    feeds = [*languages, *profile.categories, secrets[0], secrets[1]]
+    slug = next(secret for secret in secrets if secret.startswith(WORD.lower()))
+    feeds = [*languages, *profile.categories, slug]
     named = sorted({code.split(".")[1] for code in load_catalogue("en") if code.startswith("problem.")})
     return {
         "url_name": [*languages, "fr"],
@@ -204,8 +214,10 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "number": [1, 2],
         "slug": [*room.slugs, *secrets, "nothing"],
         "code": [*named, "nothing"],
-        "filename": ["diglot.css", secrets[1]],
-        "path": ["index.html", secrets[1]],
+        "filename": ["diglot.css", slug],
+        "path": ["index.html", slug],
+        "file_name": [room.files[0], *(secret for secret in secrets if secret.endswith(".jpg")), "x.jpg"],
+        "medium_id": [secrets[0], UNKNOWN],
         "release_id": [*room.public, *secrets, UNKNOWN],
         "subscription_id": [*room.public, *secrets, UNKNOWN],
         "key_id": [secrets[0], UNKNOWN],
@@ -295,6 +307,7 @@ def test_a_page_is_not_there_until_its_very_minute_and_nobody_keeps_its_absence(
 
 def test_the_walk_refuses_a_route_that_it_cannot_walk(make_room: Callable[[], Room]) -> None:
     room = make_room()
+    room.files.append("x.jpg")
     room.client.application.url_map.add(Rule("/topics/<topic>", endpoint="web.topic", methods=["GET"]))
     with pytest.raises(AssertionError, match="topic"):
-        list(walk(room, [UNKNOWN, "slug"]))
+        list(walk(room, [UNKNOWN, WORD.lower()]))

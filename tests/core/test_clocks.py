@@ -20,7 +20,7 @@ def document(newsroom: Newsroom, path: str) -> Any:
     with newsroom.storage.read() as tx:
         found = feeds.find_document(tx, path)
     assert found
-    return found
+    return found[1]
 
 
 def ids(newsroom: Newsroom) -> list[str]:

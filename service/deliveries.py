@@ -13,7 +13,7 @@ from typing import Any
 from service.clock import Clock, new_id
 from service.config import Profile
 from service.model import Delivery, DeliveryState, Event, EventType, Release, Subscription
-from service.storage import Storage, Transaction, deliveries, events, releases, subscriptions
+from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
 from service.views import iso, view_public_release, view_withdrawal
 
 # Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
@@ -22,6 +22,8 @@ WAITS = tuple(timedelta(seconds=seconds) for seconds in (
 ))
 JITTER = 0.2
 LONGEST_RETRY_AFTER = timedelta(hours=24)
+# From the first name's look-up to the last byte, however many requests a channel makes.
+ATTEMPT_SECONDS = 15.0
 # Longer than an attempt may last, so that a live worker's claim never runs out.
 CLAIM = timedelta(seconds=20)
 PLAN_BATCH = 50
@@ -87,7 +89,7 @@ def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> in
         if release is None:
             return 0
         # First of all, so that a courier either has one of these already, and is counted, or gets none.
-        deliveries.retire_waiting(tx, release.id)
+        claims.retire_waiting(tx, release.id)
         owed = {s.id: _languages(event, s, release) for s in _list_owed(tx, event, release)}
         bodies = _insert_payloads(tx, event, release, set(owed.values()), profile)
         rows = [{"id": new_id(), "subscription_id": id, "payload_id": bodies[owed[id]]} for id in owed]

@@ -26,6 +26,10 @@ class DeliveryState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class Channel(StrEnum):
+    WEBHOOK = "webhook"
+
+
 class SubscriptionState(StrEnum):
     ACTIVE = "active"
     ENDED = "ended"
@@ -214,7 +218,7 @@ class Subscription:
 
     id: uuid.UUID
     partner: str
-    channel: str
+    channel: Channel
     callback: str
     languages: tuple[str, ...]
     categories: tuple[str, ...]
@@ -266,6 +270,7 @@ class Claim:
     owner: str
     attempt: int
     message_id: str
+    channel: Channel
     callback: str
     secret: str = field(repr=False)
     body: bytes = field(repr=False)

@@ -11,11 +11,11 @@ from typing import Any
 from service.clock import new_id
 from service.config import Profile
 from service.errors import Fault, Invalid, NotFound
-from service.model import ApiKey, Role, Subscription, SubscriptionState
+from service.model import ApiKey, Channel, Role, Subscription, SubscriptionState
 from service.networks import AllowedNetworks, find_callback_fault
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import make_secret
-from service.storage import Storage, Transaction, deliveries, subscriptions
+from service.storage import Storage, Transaction, claims, subscriptions
 
 
 def validate_subscription(
@@ -33,7 +33,7 @@ def validate_subscription(
 def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subscription:
     """`order` is a validated document. The subscription gets everything that goes public from now on."""
     subscription = Subscription(
-        id=new_id(), partner=order["partner"], channel=order["channel"], callback=order["callback"],
+        id=new_id(), partner=order["partner"], channel=Channel(order["channel"]), callback=order["callback"],
         languages=tuple(order["languages"]), categories=tuple(order.get("categories", ())),
         secret=make_secret(), state=SubscriptionState.ACTIVE, created_at=now,
     )
@@ -85,7 +85,7 @@ def _end(tx: Transaction, subscription: Subscription, state: SubscriptionState, 
     # Nothing is signed for it any more, so the secret goes too.
     ended = dataclasses.replace(subscription, state=state, ended_reason=reason, secret="")
     subscriptions.update_subscription(tx, ended)
-    deliveries.abandon_due(tx, subscription.id)
+    claims.abandon_due(tx, subscription.id)
 
 
 def _find_rule_faults(document: Mapping[str, Any], profile: Profile, allowed: AllowedNetworks) -> Iterator[Fault]:

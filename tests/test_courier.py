@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +17,7 @@ from celery import Celery
 
 from service import subscriptions
 from service.deliveries import CLAIM, WAITS, plan_test
-from service.model import Delivery, DeliveryState, Subscription, SubscriptionState
+from service.model import Channel, Claim, Delivery, DeliveryState, Subscription, SubscriptionState
 from service.networks import AllowedNetworks
 from service.storage import Storage, deliveries
 from service.storage import subscriptions as stored
@@ -26,6 +28,8 @@ from tests.conftest import StoppedClock
 from tests.faults.processes import wait_until
 from tests.faults.receivers import Received, run_receivers
 from tests.services.postgres import Postgres
+from workers.channels import CHANNELS, Conversation
+from workers.channels.webhook import push
 from workers.outbound import Outbound
 
 if TYPE_CHECKING:
@@ -302,3 +306,46 @@ def test_a_result_that_breaks_the_record_keeps_no_other(
     courier.nudge()
     await_state(storage, DeliveryState.DELIVERED, *later)
     assert find(storage, broken).state is DeliveryState.DUE
+
+
+def test_a_channel_that_asks_several_times_is_judged_by_its_last_answer(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base_url, received = receivers
+    received.answer = lambda number: 503 if number == 0 else 204
+
+    def converse(claim: Claim, now: datetime) -> Conversation:
+        first = yield from push(dataclasses.replace(claim, callback=f"{base_url}/0"), now)
+        assert first.status == 503
+        return (yield from push(claim, now))
+
+    monkeypatch.setitem(CHANNELS, Channel.WEBHOOK, converse)
+    subscription = subscribe(storage, clock, f"{base_url}/1")
+    owed = owe(storage, clock, subscription)
+    hire().nudge()
+    await_state(storage, DeliveryState.DELIVERED, *owed)
+    [attempt] = find(storage, owed[0]).attempts
+    assert attempt.status == 204
+
+
+def test_the_deadline_spans_all_that_a_channel_asks(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base_url, received = receivers
+    received.hanging = {1}
+    asked = []
+
+    def converse(claim: Claim, now: datetime) -> Conversation:
+        yield from push(dataclasses.replace(claim, callback=f"{base_url}/0"), now)
+        asked.append(1)
+        return (yield from push(claim, now))
+
+    monkeypatch.setitem(CHANNELS, Channel.WEBHOOK, converse)
+    monkeypatch.setattr("workers.deliver.ATTEMPT_SECONDS", 1.0)
+    subscription = subscribe(storage, clock, f"{base_url}/1")
+    owed = owe(storage, clock, subscription)
+    hire().nudge()
+    wait_until(lambda: find(storage, owed[0]).attempts, "the attempt is on record", seconds=10)
+    [attempt] = find(storage, owed[0]).attempts
+    assert asked and (attempt.status, attempt.error) == (None, "deadline_exceeded")
+    received.release_all.set()

@@ -27,8 +27,8 @@ from service.messages import load_catalogue
 from service.model import Attempt, Claim, DeliveryState, Role
 from service.publishing import publish_due
 from service.releases import publish_scheduled
-from service.storage import Storage, deliveries
-from service.storage.deliveries import Outcome
+from service.storage import Storage, claims
+from service.storage.claims import Outcome
 from tests.conftest import RecordingQueue, StoppedClock, bearer
 from tests.media import jpeg
 from tests.services.postgres import Postgres
@@ -120,13 +120,13 @@ class Room:
                 for claim in claims
             ]
             with self.services.storage.write() as tx:
-                assert not deliveries.record_outcomes(tx, outcomes)
+                assert not claims.record_outcomes(tx, outcomes)
         return taken
 
     def _claim(self) -> list[Claim]:
         now = self.clock()
         with self.services.storage.write() as tx:
-            return deliveries.claim_due(tx, "me", limit=99, now=now, until=now + CLAIM)
+            return claims.claim_due(tx, "me", limit=99, now=now, until=now + CLAIM)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

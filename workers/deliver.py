@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -14,16 +16,15 @@ from celery.signals import worker_shutdown
 
 from service import queue
 from service.clock import Clock, utc_now
-from service.config import VERSION
-from service.deliveries import CLAIM, decide
+from service.deliveries import ATTEMPT_SECONDS, CLAIM, decide
 from service.errors import DiglotError
 from service.model import Attempt, Claim
-from service.signing import sign
-from service.storage import Storage, deliveries
-from service.storage.deliveries import Outcome
+from service.storage import Storage, claims
+from service.storage.claims import Outcome
 from service.subscriptions import end_subscription
 from workers import context
 from workers.app import app
+from workers.channels import CHANNELS, Conversation
 from workers.outbound import Outbound, Request, Response
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,16 @@ log = logging.getLogger(__name__)
 MOST_IN_FLIGHT = 256
 # How long the thread sleeps at most when nothing happens; a nudge wakes it at once.
 IDLE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A delivery under way: the conversation of its channel, and when it must be over (`time.monotonic`)."""
+
+    claim: Claim
+    conversation: Conversation
+    ends_at: float = field(default_factory=lambda: time.monotonic() + ATTEMPT_SECONDS)
+    duration_ms: int = 0
 
 
 class Courier:
@@ -75,7 +86,8 @@ class Courier:
         self._outbound.close()
 
     def _turn(self) -> None:
-        self._unrecorded += self._outbound.wait(IDLE_SECONDS)
+        for exchange, response in self._outbound.wait(IDLE_SECONDS):
+            self._answer(exchange, response)
         if self._unrecorded:
             self._record_finished()
             # A finished delivery frees its subscription for the next one.
@@ -90,28 +102,31 @@ class Courier:
         self._nudged.clear()
         now = self._clock()
         with self._storage.write() as tx:
-            claims = deliveries.claim_due(tx, self._owner, limit=free, now=now, until=now + CLAIM)
-        for claim in claims:
+            due = claims.claim_due(tx, self._owner, limit=free, now=now, until=now + CLAIM)
+        for claim in due:
             self._start(claim)
 
     def _start(self, claim: Claim) -> None:
+        exchange = Exchange(claim, CHANNELS[claim.channel](claim, self._clock()))
+        self._go_on(exchange, lambda: next(exchange.conversation))
+
+    def _answer(self, exchange: Exchange, response: Response) -> None:
+        exchange.duration_ms += response.duration_ms
+        self._go_on(exchange, lambda: exchange.conversation.send(response))
+
+    def _go_on(self, exchange: Exchange, step: Callable[[], Request]) -> None:
         try:
-            self._outbound.start(self._request(claim), claim)
+            self._outbound.start(step(), exchange, exchange.ends_at - time.monotonic())
+        except StopIteration as end:
+            self._finish(exchange, end.value)
         except Exception:
             # An attempt like any other: it keeps no other delivery, waits for its next try, and some day ends.
-            log.exception("delivery %s can't be sent", claim.delivery_id)
-            self._unrecorded.append((claim, Response(status=None, error="unsendable", duration_ms=0)))
+            log.exception("delivery %s can't be sent", exchange.claim.delivery_id)
+            self._finish(exchange, Response(status=None, error="unsendable", duration_ms=0))
             self._outbound.wake()
 
-    def _request(self, claim: Claim) -> Request:
-        timestamp = int(self._clock().timestamp())
-        return Request(claim.callback, claim.body, {
-            "content-type": "application/json",
-            "user-agent": f"Diglot/{VERSION}",
-            "webhook-id": claim.message_id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(claim.secret, claim.message_id, timestamp, claim.body),
-        })
+    def _finish(self, exchange: Exchange, response: Response) -> None:
+        self._unrecorded.append((exchange.claim, dataclasses.replace(response, duration_ms=exchange.duration_ms)))
 
     def _record_finished(self) -> None:
         """All in one transaction; where one of them breaks it, each in its own."""
@@ -145,7 +160,7 @@ class Courier:
             for (claim, response), decision in zip(finished, decisions, strict=True)
         ]
         with self._storage.write() as tx:
-            lost = deliveries.record_outcomes(tx, outcomes)
+            lost = claims.record_outcomes(tx, outcomes)
             for outcome, decision in zip(outcomes, decisions, strict=True):
                 if decision.ends_subscription and outcome not in lost:
                     end_subscription(tx, outcome.claim.subscription_id, "gone")

@@ -40,11 +40,12 @@ _ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST. ``headers`` are sent beside Host, Content-Length and Accept-Encoding."""
+    """``headers`` are sent beside Host, Content-Length and Accept-Encoding; a GET has no body."""
 
     url: str
     body: bytes = field(repr=False)
     headers: Mapping[str, str]
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Outbound:
         self, allowed: AllowedNetworks, *, deadline_seconds: float = 15.0, response_limit: int = 16_384,
         ca_bundle: str | None = None,
     ) -> None:
-        self._allowed, self._deadline_ms, self._response_limit = allowed, int(deadline_seconds * 1000), response_limit
+        self._allowed, self._deadline_seconds, self._response_limit = allowed, deadline_seconds, response_limit
         self._ca_bundle = ca_bundle or certifi.where()
         self._selector = selectors.DefaultSelector()
         self._alarm, self._bell = socket.socketpair()
@@ -95,15 +96,15 @@ class Outbound:
         """How many requests were started and not yet handed back."""
         return len(self._transfers) + len(self._finished)
 
-    def start(self, request: Request, context: object) -> None:
-        """Begin to send; `wait` hands ``context`` back with the response."""
+    def start(self, request: Request, context: object, deadline_seconds: float | None = None) -> None:
+        """Begin to send; `wait` hands ``context`` back with the response. The deadline may be another than usual."""
         # Curl would guess a missing scheme, and reads only ASCII.
         if not request.url.isascii() or not request.url.lower().startswith(("http://", "https://")):
             self._finished.append((context, Response(status=None, error="bad_url", duration_ms=0)))
             return
         transfer = _Transfer(context, self._allowed, self._response_limit)
         curl = self._spare.pop() if self._spare else pycurl.Curl()
-        self._prepare(curl, request, transfer)
+        self._prepare(curl, request, transfer, self._deadline_seconds if deadline_seconds is None else deadline_seconds)
         self._transfers[curl] = transfer
         self._multi.add_handle(curl)
 
@@ -138,13 +139,17 @@ class Outbound:
             closable.close()
         return left
 
-    def _prepare(self, curl: pycurl.Curl, request: Request, transfer: _Transfer) -> None:
+    def _prepare(
+        self, curl: pycurl.Curl, request: Request, transfer: _Transfer, deadline_seconds: float
+    ) -> None:
+        content = () if request.method == "GET" else ((pycurl.POSTFIELDS, request.body),)
         options = (
             (pycurl.URL, request.url),
-            (pycurl.POSTFIELDS, request.body),
+            *content,
+            (pycurl.CUSTOMREQUEST, request.method),
             # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
             (pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in request.headers.items()), "Expect:"]),
-            (pycurl.TIMEOUT_MS, self._deadline_ms),
+            (pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000))),
             (pycurl.CAINFO, self._ca_bundle),
             (pycurl.OPENSOCKETFUNCTION, transfer.open_socket),
             (pycurl.HEADERFUNCTION, transfer.take_header),

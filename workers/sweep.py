@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from service import queue
 from service.clock import utc_now
-from service.storage import deliveries, events, heartbeats, releases
+from service.storage import claims, events, heartbeats, releases
 from workers import context
 from workers.app import SWEEP_SECONDS, app
 from workers.publish import publish
@@ -22,7 +22,7 @@ def sweep() -> None:
         heartbeats.keep_heartbeat(tx, HEARTBEAT, now)
     with context.storage().read() as tx:
         open_events = events.list_unpublished(tx, limit=1) or events.list_unplanned(tx, limit=1)
-        due = deliveries.has_due(tx, now)
+        due = claims.has_due(tx, now)
         publish_at = releases.find_next_publish_at(tx)
     if open_events:
         context.queue().publish()

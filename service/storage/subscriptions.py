@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Subscription, SubscriptionState
+from service.model import Channel, Subscription, SubscriptionState
 from service.storage.tables import subscriptions
 
 
@@ -61,7 +61,7 @@ def _values(subscription: Subscription) -> dict[str, Any]:
 
 def _subscription(row: Any) -> Subscription:
     return Subscription(
-        id=row.id, partner=row.partner, channel=row.channel, callback=row.callback,
+        id=row.id, partner=row.partner, channel=Channel(row.channel), callback=row.callback,
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
         state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
     )

@@ -17,7 +17,7 @@ from service.deliveries import plan_due
 from service.model import ApiKey, Draft, Release, ReleaseState, Withdrawal
 from service.publishing import publish_due
 from service.releases import accept_release, publish_scheduled, revise_release, withdraw_release
-from service.storage import Storage, deliveries, feeds, releases
+from service.storage import Storage, claims, deliveries, feeds, releases
 from tests.conftest import StoppedClock
 from tests.factories import make_desk
 
@@ -86,7 +86,7 @@ def claim(newsroom: Newsroom, subscription_id: Any) -> None:
     """As a courier does that then dies: the partner may have it, for all that anybody knows."""
     until = newsroom.clock() + timedelta(seconds=20)
     with newsroom.storage.write() as tx:
-        held = deliveries.claim_due(tx, "courier", limit=1, now=newsroom.clock(), until=until)
+        held = claims.claim_due(tx, "courier", limit=1, now=newsroom.clock(), until=until)
     assert [hold.subscription_id for hold in held] == [subscription_id]
 
 
@@ -98,7 +98,7 @@ def owed(newsroom: Newsroom, release: Release) -> list[Any]:
 def pushed(newsroom: Newsroom) -> list[Any]:
     """What a courier sends, which then dies."""
     with newsroom.storage.write() as tx:
-        held = deliveries.claim_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock())
+        held = claims.claim_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock())
     return [json.loads(hold.body)["data"]["release"] for hold in held]
 
 

@@ -10,8 +10,8 @@ import pytest
 from service import subscriptions
 from service.deliveries import CLAIM, plan_test
 from service.model import Attempt, Claim, DeliveryState, Subscription
-from service.storage import Storage, deliveries
-from service.storage.deliveries import Outcome
+from service.storage import Storage, claims, deliveries
+from service.storage.claims import Outcome
 from tests.conftest import StoppedClock
 
 
@@ -22,7 +22,7 @@ def subscribe(storage: Storage, clock: StoppedClock, partner: str = "P") -> Subs
 
 def claim(storage: Storage, clock: StoppedClock, owner: str = "first", limit: int = 10) -> list[Claim]:
     with storage.write() as tx:
-        return deliveries.claim_due(tx, owner, limit=limit, now=clock(), until=clock() + CLAIM)
+        return claims.claim_due(tx, owner, limit=limit, now=clock(), until=clock() + CLAIM)
 
 
 def conclude(clock: StoppedClock, held: Claim, status: int = 200) -> Outcome:
@@ -36,7 +36,7 @@ def record(storage: Storage, clock: StoppedClock, held: Claim, state: DeliverySt
     attempt = Attempt(number=held.attempt, started_at=clock(), duration_ms=5, status=200)
     outcome = Outcome(claim=held, attempt=attempt, state=state, next_attempt_at=values.get("next_attempt_at"))
     with storage.write() as tx:
-        return deliveries.record_outcomes(tx, [outcome]) == []
+        return claims.record_outcomes(tx, [outcome]) == []
 
 
 def test_a_claimed_delivery_is_not_claimed_again(storage: Storage, clock: StoppedClock) -> None:
@@ -81,7 +81,7 @@ def test_a_lost_claim_among_others_costs_them_nothing(storage: Storage, clock: S
         conclude(clock, late[ids[0]]), conclude(clock, early[1]), conclude(clock, late[ids[2]], status=500),
     ]
     with storage.write() as tx:
-        assert deliveries.record_outcomes(tx, outcomes) == [outcomes[1]]
+        assert claims.record_outcomes(tx, outcomes) == [outcomes[1]]
     with storage.read() as tx:
         after = [deliveries.find_delivery(tx, delivery_id) for delivery_id in ids]
     assert [delivery and delivery.state for delivery in after] == ["delivered", "due", "due"]

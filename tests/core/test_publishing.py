@@ -16,7 +16,7 @@ from service.feeds import entry_id
 from service.model import Draft, Release, ReleaseState
 from service.publishing import publish_due
 from service.releases import accept_release, publish_release
-from service.storage import Storage, deliveries, events, feeds, listings, releases
+from service.storage import Storage, claims, deliveries, events, feeds, listings, releases
 from service.validation import validate_release
 from tests.conftest import StoppedClock
 from tests.factories import make_desk
@@ -197,7 +197,7 @@ def test_a_push_carries_the_editions_that_were_ordered(
     publish(storage, profile, clock)
     plan_due(storage, profile, clock)
     with storage.write() as tx:
-        [claim] = deliveries.claim_due(tx, "me", limit=9, now=clock(), until=clock())
+        [claim] = claims.claim_due(tx, "me", limit=9, now=clock(), until=clock())
     message = json.loads(claim.body)
     assert message["type"] == "release.published"
     sent = message["data"]["release"]

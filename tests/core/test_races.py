@@ -15,7 +15,7 @@ from service.errors import Invalid
 from service.model import EventType, ReleaseState, Withdrawal
 from service.publishing import publish_due
 from service.releases import RevisionMismatch, get_release, revise_release, withdraw_release
-from service.storage import Storage, deliveries
+from service.storage import Storage, claims
 from tests.core.newsroom import Newsroom, claim, owed, subscribe
 from tests.services.postgres import Postgres
 
@@ -140,6 +140,6 @@ def test_a_withdrawal_waits_for_the_planning_of_what_it_withdraws(newsroom: News
     newsroom.clock.advance(hours=2)
     with newsroom.storage.write() as tx:
         now = newsroom.clock()
-        held = deliveries.claim_due(tx, "courier", limit=9, now=now, until=now)
+        held = claims.claim_due(tx, "courier", limit=9, now=now, until=now)
     assert rival.result is None
     assert held == []

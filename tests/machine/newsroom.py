@@ -15,8 +15,8 @@ from service.deliveries import CLAIM, decide, plan_due
 from service.edge import Services
 from service.model import Attempt, Claim, Draft, Edition, Release, ReleaseState, Withdrawal
 from service.publishing import Published, publish_due
-from service.storage import Storage, deliveries
-from service.storage.deliveries import Outcome
+from service.storage import Storage, claims
+from service.storage.claims import Outcome
 from tests.conftest import RecordingQueue, StoppedClock
 from tests.factories import make_desk
 from tests.machine.model import Words
@@ -104,7 +104,7 @@ class Newsroom:
     def claim(self, limit: int = 1) -> list[Claim]:
         now = self.clock()
         with self.storage.write() as tx:
-            return deliveries.claim_due(tx, f"courier {now}", limit=limit, now=now, until=now + CLAIM)
+            return claims.claim_due(tx, f"courier {now}", limit=limit, now=now, until=now + CLAIM)
 
     def record(self, claim: Claim, status: int | None) -> bool:
         """Whether the outcome was taken; it is refused where the claim was lost meanwhile."""
@@ -117,7 +117,7 @@ class Newsroom:
             claim=claim, attempt=attempt, state=decision.state, next_attempt_at=decision.next_attempt_at
         )
         with self.storage.write() as tx:
-            return not deliveries.record_outcomes(tx, [outcome])
+            return not claims.record_outcomes(tx, [outcome])
 
     def deliver_all(self) -> list[Claim]:
         """Every partner takes whatever it is owed, however long that lasts."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from AntiSSRF.ipaddress_ranges import IPAddressRanges
+
 from service.errors import ConfigurationError
 
 _PUBLIC_PORTS = (80, 443)
@@ -17,19 +19,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 # IPv4 address (mapped, compatible, NAT64) is refused without being taken apart.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 
-# What `ipaddress` calls global, in some Python 3.11 or in all, and no partner is served from.
-_NOT_PUBLIC = tuple(map(ip_network, (
-    "168.63.129.16/32",   # Azure's wire server answers every virtual machine here
-    "192.0.0.0/24",       # IETF protocol assignments
-    "192.31.196.0/24",    # AS112
-    "192.52.193.0/24",    # AMT
-    "192.88.99.0/24",     # 6to4 relays
-    "192.175.48.0/24",    # AS112
-    "2001::/23",          # IETF protocol assignments, among them Teredo
-    "2002::/16",          # 6to4
-    "2620:4f:8000::/48",  # AS112
-    "3fff::/20",          # documentation
-)))
+# What `ipaddress` calls global and no partner is served from: metadata services, AS112, relays and such.
+_NOT_PUBLIC = tuple(map(ip_network, IPAddressRanges.recommended_latest))
 
 # RFC 3986 section 2: whatever else is in a URL, two parsers may read in two ways.
 _URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")

@@ -10,24 +10,23 @@ from functools import partial
 from pathlib import Path
 
 import celery
+import pycurl
 import sqlalchemy as sa
 
-from bench import rival, samples
-from bench.receiver import count_received, run_receiver
+from bench import hub_rival, rival, samples
+from bench.receiver import count_received, list_received, partner_url, run_receiver
 from bench.report import Table, progress, run_rounds
 from service import signing, subscriptions
 from service.clock import new_id, utc_now
 from service.config import load_profile
-from service.networks import AllowedNetworks
 from service.publishing import publish_due
 from service.queue import Queue
 from tests.conftest import ROOT
 from tests.faults.processes import Service, run_service, wait_until
 from tests.services.postgres import start_postgres
 from tests.services.valkey import start_valkey
-from workers.outbound import Outbound, Request
 
-PARTNERS = 1000
+PARTNERS = 2000
 ROUNDS = 5
 # As the courier has it.
 MOST_IN_FLIGHT = 256
@@ -38,22 +37,24 @@ Contestant = Callable[[], float]
 
 
 def run() -> list[Table]:
-    """One release to a thousand partners: from the nudge or the first enqueueing to the last push.
+    """One release to all partners, each on a host of its own: from the nudge or the first enqueueing to the last push.
 
-    The rivals are a Celery task for each delivery, which posts with requests from a prefork pool of two,
-    and a bare loop over the service's own HTTP client, which keeps no record.
+    The rivals are a Celery task for each delivery, which posts with requests from a prefork pool of two, and the hub of
+    Flask-WebSub, whose tasks do the same; the limit is a bare loop over pycurl, which keeps no record.
     """
     body = samples.push_body(load_profile(ROOT / "newsroom.json"), LANGUAGES)
-    tasks, loop = "Celery task each", "bare loop"
+    hub, tasks, loop = "Flask-WebSub", "Celery task each", "bare pycurl loop"
     table = Table(
-        title=f"Fan-out of one release to {PARTNERS} partners, bodies of {len(body):,} bytes, signed",
-        unit="deliveries/s", against=(tasks, loop),
+        title=f"Fan-out of one release to {PARTNERS:,} partners, bodies of {len(body):,} bytes, signed, "
+        "a new connection each",
+        unit="deliveries/s", against=(hub, tasks, loop),
     )
     with ExitStack() as stack:
         receiver = stack.enter_context(run_receiver())
         contestants: dict[str, Contestant] = {
             f"Diglot on {name}": stack.enter_context(run_diglot(url, receiver)) for name, url in databases(stack)
         }
+        contestants[hub] = stack.enter_context(run_hub(receiver, body))
         contestants[tasks] = stack.enter_context(run_rival(receiver, body.decode()))
         contestants[loop] = partial(push_bare, receiver, body)
         run_rounds("deliveries", ROUNDS, contestants, table)
@@ -68,12 +69,12 @@ def databases(stack: ExitStack) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def run_diglot(database_url: str, receiver: str) -> Iterator[Contestant]:
+def run_diglot(database_url: str, receiver: int) -> Iterator[Contestant]:
     """The service's own worker; without beat, whose sweeps would nudge it too."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, run_service(Path(folder), database_url) as service:
         progress(f"deliveries: subscribing {PARTNERS} partners")
         for number in range(PARTNERS):
-            order = {"partner": f"P{number}", "channel": "webhook", "callback": f"{receiver}/{number}"}
+            order = {"partner": f"P{number}", "channel": "webhook", "callback": partner_url(receiver, number)}
             subscriptions.subscribe(service.storage, order | {"languages": list(LANGUAGES)}, utc_now())
         service.start("worker")
         push(service)
@@ -98,32 +99,65 @@ def count_delivered(service: Service) -> int:
 
 
 @contextmanager
-def run_rival(receiver: str, body: str) -> Iterator[Contestant]:
-    pool = ("--pool", "prefork", "--concurrency", "2")
-    with start_valkey() as valkey, rival.run_worker(valkey.url, *pool) as sender:
+def run_rival(receiver: int, body: str) -> Iterator[Contestant]:
+    with start_valkey() as valkey, rival.run_worker(valkey.url, *rival.POOL) as sender:
         yield partial(push_by_tasks, sender, receiver, body)
 
 
-def push_by_tasks(sender: celery.Celery, receiver: str, body: str) -> float:
-    owed = count_received(receiver) + PARTNERS
-    secret, started = signing.make_secret(), time.perf_counter()
+def push_by_tasks(sender: celery.Celery, receiver: int, body: str) -> float:
+    before, secret, started = count_received(receiver), signing.make_secret(), time.perf_counter()
     for number in range(PARTNERS):
-        arguments = (f"{receiver}/{number}", f"msg_{new_id().hex}", secret, body)
+        arguments = (plain_url(receiver, number), f"msg_{new_id().hex}", secret, body)
         sender.send_task(rival.push.name, arguments, ignore_result=True)
-    wait_until(lambda: count_received(receiver) == owed, "all tasks have run")
+    return await_all(receiver, before, started)
+
+
+@contextmanager
+def run_hub(receiver: int, body: bytes) -> Iterator[Contestant]:
+    callbacks = [plain_url(receiver, number) for number in range(PARTNERS)]
+    with start_valkey() as valkey, hub_rival.run_worker(valkey.url, callbacks) as sender:
+        yield partial(push_by_hub, sender, receiver, body)
+
+
+def push_by_hub(sender: celery.Celery, receiver: int, body: bytes) -> float:
+    before, started = count_received(receiver), time.perf_counter()
+    hub_rival.send_change(sender, body)
+    return await_all(receiver, before, started)
+
+
+def plain_url(receiver: int, number: int) -> str:
+    # Names under localhost are known to curl, but not to every system's resolver.
+    return f"http://127.0.0.1:{receiver}/{number}"
+
+
+def await_all(receiver: int, before: int, started: float) -> float:
+    wait_until(lambda: len(list_received(receiver, before)) == PARTNERS, "all have it")
     return PARTNERS / (time.perf_counter() - started)
 
 
-def push_bare(receiver: str, body: bytes) -> float:
-    outbound, secret = Outbound(AllowedNetworks.parse("127.0.0.0/8")), signing.make_secret()
-    started, done, begun = time.perf_counter(), 0, 0
+def push_bare(receiver: int, body: bytes) -> float:
+    """Signed and sent by as many handles as the courier has, which are used again; nothing else."""
+    multi, secret, started = pycurl.CurlMulti(), signing.make_secret(), time.perf_counter()
+    spare, begun, done = [pycurl.Curl() for _ in range(MOST_IN_FLIGHT)], 0, 0
     while done < PARTNERS:
-        while begun < PARTNERS and outbound.in_flight < MOST_IN_FLIGHT:
-            headers = rival.signed_headers(f"msg_{new_id().hex}", secret, body)
-            outbound.start(Request(f"{receiver}/{begun}", body, headers), None)
+        while spare and begun < PARTNERS:
+            multi.add_handle(prepare(spare.pop(), partner_url(receiver, begun), secret, body))
             begun += 1
-        responses = [response for _, response in outbound.wait(1.0)]
-        assert all(response.status == 204 for response in responses), responses
-        done += len(responses)
-    outbound.close()
+        multi.perform()
+        _, ended, failed = multi.info_read(MOST_IN_FLIGHT)
+        assert not failed, failed
+        for curl in ended:
+            multi.remove_handle(curl)
+        spare += ended
+        done += len(ended)
+        if not ended:
+            multi.select(1.0)
     return PARTNERS / (time.perf_counter() - started)
+
+
+def prepare(curl: pycurl.Curl, url: str, secret: str, body: bytes) -> pycurl.Curl:
+    headers = rival.signed_headers(f"msg_{new_id().hex}", secret, body)
+    curl.setopt(pycurl.URL, url)
+    curl.setopt(pycurl.POSTFIELDS, body)
+    curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in headers.items()])
+    return curl

@@ -1,14 +1,16 @@
-"""A partner that answers 204 as fast as one process can, and counts: `python -m bench.receiver PORT`.
+"""Partners behind one process: `python -m bench.receiver PORT`.
 
-It keeps up with nginx returning 204 (docs/benchmarks.md), is there wherever the benchmark runs, and
-knows how many pushes came.
+Each name under localhost is a host of its own to a sender, and each answer ends its connection, as the pushes of a
+release to many sites meet them. `/hang/…` is never answered, `/drip/…` byte by byte, all else at once with 204.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,19 +19,24 @@ from bench.programs import is_listening, running
 from service.processes import Program
 from tests.faults.processes import free_port
 
+DRIP_SECONDS = 1.0
+# For so long a partner that hangs or drips holds the line; no sender of ours waits longer.
+PATIENCE_SECONDS = 30.0
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _END = b"\r\n\r\n"
+_ANSWER = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
 
 
 class Receiver(asyncio.Protocol):
-    """One connection: any number of POSTs, one after another. A GET answers how many came in all."""
+    """One connection: a POST, or a GET that answers when each of those came which were answered at once."""
 
-    received = 0
+    # Seconds of `time.monotonic`, which all processes of a machine share.
+    times: list[float] = []  # noqa: RUF012
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._buffer = b""
+        self._transport, self._buffer = transport, b""
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -38,34 +45,67 @@ class Receiver(asyncio.Protocol):
         if not end or len(body) < (int(length[1]) if length else 0):
             return
         self._buffer = b""
-        self._transport.write(self._answer(head))
+        self._answer(head)
 
-    def _answer(self, head: bytes) -> bytes:
-        if head.startswith(b"POST"):
-            Receiver.received += 1
-            return b"HTTP/1.1 204 No Content\r\n\r\n"
-        count = b"%d" % Receiver.received
-        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(count), count)
+    def _answer(self, head: bytes) -> None:
+        method, path, _ = head.split(b" ", 2)
+        if method == b"GET":
+            self._end(_json(Receiver.times[int(path.strip(b"/") or 0):]))
+        elif path.startswith(b"/hang/"):
+            asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._transport.close)
+        elif path.startswith(b"/drip/"):
+            self._drip(0)
+        else:
+            Receiver.times.append(time.monotonic())
+            self._end(_ANSWER)
+
+    def _end(self, answer: bytes) -> None:
+        self._transport.write(answer)
+        self._transport.close()
+
+    def _drip(self, sent: int) -> None:
+        if self._transport.is_closing() or sent * DRIP_SECONDS > PATIENCE_SECONDS:
+            self._transport.close()
+            return
+        self._transport.write(_ANSWER[sent:sent + 1])
+        asyncio.get_running_loop().call_later(DRIP_SECONDS, self._drip, sent + 1)
+
+
+def _json(value: object) -> bytes:
+    body = json.dumps(value).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
 
 
 async def serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", port, backlog=1024)
+    # Curl knows both as localhost, and tries the newer first.
+    server = await asyncio.get_running_loop().create_server(Receiver, ["127.0.0.1", "::1"], port, backlog=4096)
     await server.serve_forever()
 
 
 @contextmanager
-def run_receiver() -> Iterator[str]:
-    """Its base URL; every path is a partner."""
+def run_receiver() -> Iterator[int]:
+    """Its port."""
     port = free_port()
     command = (sys.executable, "-m", "bench.receiver", str(port))
     program = Program(name="receiver", command=command, stop_seconds=5, is_ready=lambda: is_listening(port))
     with running(program):
-        yield f"http://127.0.0.1:{port}"
+        yield port
 
 
-def count_received(base_url: str) -> int:
-    with urllib.request.urlopen(base_url, timeout=10) as answer:
-        return int(answer.read())
+def partner_url(port: int, number: int, manner: str = "") -> str:
+    """The callback of a partner on a host of its own; its manner is `hang`, `drip` or none."""
+    return "/".join(filter(None, (f"http://p{number}.localhost:{port}", manner, str(number))))
+
+
+def list_received(port: int, start: int = 0) -> list[float]:
+    """When each push came that was answered at once, from the ``start``-th on; seconds of `time.monotonic`."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{start}", timeout=30) as answer:
+        times: list[float] = json.load(answer)
+    return times
+
+
+def count_received(port: int) -> int:
+    return len(list_received(port))
 
 
 if __name__ == "__main__":

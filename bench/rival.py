@@ -13,6 +13,9 @@ import requests
 from bench.programs import running
 from service.processes import Program
 from service.signing import sign
+from tests.faults.processes import wait_until
+
+POOL = ("--pool", "prefork", "--concurrency", "2")
 
 # In the worker, Celery reads CELERY_BROKER_URL and CELERY_RESULT_BACKEND by itself.
 # Its tasks are its own: shared ones would be in every other application too.
@@ -45,20 +48,22 @@ def signed_headers(message_id: str, secret: str, body: bytes) -> Mapping[str, st
 
 
 @contextmanager
-def run_worker(broker_url: str, *pool: str) -> Iterator[celery.Celery]:
-    """Who sends it tasks; the worker has this pool and is warm: it has answered once."""
-    command = (sys.executable, "-m", "celery", "--quiet", "-A", "bench.rival", "worker", *pool)
+def run_worker(
+    broker_url: str, *pool: str, application: str = "bench.rival", environ: Mapping[str, str] | None = None
+) -> Iterator[celery.Celery]:
+    """Who sends it tasks; the worker has this pool and is up: it has answered."""
+    command = (sys.executable, "-m", "celery", "--quiet", "-A", application, "worker", *pool)
     flags = ("--without-gossip", "--without-mingle", "--loglevel", "ERROR")
-    environ = {
+    variables = {
         "CELERY_BROKER_URL": broker_url, "CELERY_RESULT_BACKEND": broker_url,
         # Started by root, it warns at length.
-        "PYTHONWARNINGS": "ignore",
+        "PYTHONWARNINGS": "ignore", **(environ or {}),
     }
     with (
-        running(Program(name="rival", command=(*command, *flags), stop_seconds=20), environ),
+        running(Program(name="rival", command=(*command, *flags), stop_seconds=20), variables),
         celery.Celery("bench", broker=broker_url, backend=broker_url, set_as_current=False) as sender,
     ):
-        round_trip(sender)
+        wait_until(lambda: sender.control.ping(timeout=1), "the worker answers")
         yield sender
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -60,12 +60,21 @@ def test_the_largest_newsroom_is_loaded_only_where_scale_is_asked_for(monkeypatc
 
 
 def test_the_receiver_counts_a_push_once_its_body_is_whole() -> None:
-    with run_receiver() as url:
-        address = urlsplit(url)
-        with socket.create_connection((address.hostname, address.port), timeout=10) as partner:
+    with run_receiver() as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as partner:
             for piece in (b"POST /7 HTTP/1.1\r\nHost: p\r\nContent-", b"Length: 4\r\n\r\nab"):
                 partner.sendall(piece)
-                assert count_received(url) == 0
+                assert count_received(port) == 0
             partner.sendall(b"cd")
             assert partner.recv(100).startswith(b"HTTP/1.1 204")
-        assert count_received(url) == 1
+        assert count_received(port) == 1
+
+
+def test_a_partner_in_trouble_is_not_counted_and_gets_no_whole_answer() -> None:
+    with run_receiver() as port:
+        for manner in ("hang", "drip"):
+            with socket.create_connection(("127.0.0.1", port), timeout=1.5) as partner:
+                partner.sendall(b"POST /%b/1 HTTP/1.1\r\nHost: p\r\n\r\n" % manner.encode())
+                with contextlib.suppress(TimeoutError):
+                    assert partner.recv(100) == b"H" and manner == "drip"
+        assert count_received(port) == 0

@@ -49,7 +49,7 @@ class Service:
         variables = {
             "DIGLOT_PORT": str(self.port), "DIGLOT_DATA_DIR": str(folder), "DIGLOT_DATABASE_URL": database_url,
             "DIGLOT_PROFILE": str(folder / "newsroom.json"), "DIGLOT_REDIS_URL": valkey.url,
-            "DIGLOT_ALLOW_NETWORKS": "127.0.0.0/8",
+            "DIGLOT_ALLOW_NETWORKS": "127.0.0.0/8,::1/128",
         }
         self.settings: Settings = read_settings(variables)
         self._environ = os.environ | variables

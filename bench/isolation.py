@@ -1,0 +1,77 @@
+"""What partners that hang or drip cost those that don't: ten thousand partners, a tenth of them in trouble."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from bench import samples
+from bench.deliveries import LANGUAGES
+from bench.receiver import count_received, list_received, partner_url, run_receiver
+from bench.report import Table, progress, run_rounds
+from service import subscriptions
+from service.clock import utc_now
+from service.config import load_profile
+from service.publishing import publish_due
+from service.queue import Queue
+from tests.faults.processes import Service, run_service, wait_until
+
+PARTNERS = 10_000
+ROUNDS = 5
+# Of each twenty partners.
+MANNERS = {0: "hang", 10: "drip"}
+CYCLE = 20
+HEALTHY = PARTNERS - PARTNERS * len(MANNERS) // CYCLE
+
+
+def run() -> list[Table]:
+    """From the nudge to the push that the slowest in a hundred of the healthy partners gets."""
+    alone = "none in trouble"
+    table = Table(
+        title=f"A release to {HEALTHY:,} healthy partners, with and without {PARTNERS - HEALTHY:,} of which half hang "
+        "and half send a byte a second: the healthy ones' 99th percentile",
+        unit="s", against=(alone,), digits=2,
+    )
+    with ExitStack() as stack:
+        receiver = stack.enter_context(run_receiver())
+        contestants = {
+            name: partial(push, stack.enter_context(run_newsroom(name, receiver, troubled=troubled)), receiver)
+            for name, troubled in ((alone, False), ("one in twenty hangs, one drips", True))
+        }
+        run_rounds("isolation", ROUNDS, contestants, table)
+    return [table]
+
+
+@contextmanager
+def run_newsroom(name: str, receiver: int, *, troubled: bool) -> Iterator[Service]:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        run_service(Path(folder), f"sqlite:///{folder}/diglot.sqlite3") as service,
+    ):
+        progress(f"isolation: subscribing partners, {name}")
+        for number in range(PARTNERS):
+            manner = MANNERS.get(number % CYCLE, "")
+            if troubled or not manner:
+                order = {"partner": f"P{number}", "channel": "webhook", "languages": list(LANGUAGES)}
+                callback = partner_url(receiver, number, manner)
+                subscriptions.subscribe(service.storage, order | {"callback": callback}, utc_now())
+        yield service
+
+
+def push(service: Service, receiver: int) -> float:
+    """With a worker of its own each time, so that the other newsroom's retries take none of the machine."""
+    profile = load_profile(service.settings.profile_path)
+    service.start("worker")
+    samples.accept(service.storage, profile, 1)
+    wait_until(lambda: publish_due(service.storage, profile, utc_now).count, "the release is public")
+    before, started = count_received(receiver), time.monotonic()
+    Queue(service.valkey.url).publish()
+    wait_until(lambda: len(list_received(receiver, before)) >= HEALTHY, "all have it", service.read_logs)
+    times = list_received(receiver, before)
+    service.kill("worker")
+    return statistics.quantiles(times, n=100)[98] - started

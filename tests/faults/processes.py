@@ -80,6 +80,11 @@ class Service:
                     ),
                 )
 
+    def start_twin(self, name: str) -> None:
+        """One more of it, as an operator's mistake starts it; beat keeps no state that two would fight for."""
+        self._commands[f"{name}'s twin"] = self._commands[name]
+        self.start(f"{name}'s twin")
+
     def start_all(self) -> None:
         self.start("web", *self._workers, "beat")
         wait_until(lambda: self.get("/readyz")[0] == 200, "the service is ready", self.read_logs)

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RELEASE ?= examples/release.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test faults bench check lock clean
+.PHONY: help demo run test faults soak bench check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
 
 faults: $(VENV)/.dev ## of the tests those alone that kill, flush and hang the real processes
 	$(BIN)/pytest -m fault
+
+soak: $(VENV)/.dev ## two hundred runs with faults drawn by lot, on each database (an hour; SOAK_RUNS=20 for fewer)
+	SOAK_RUNS=$${SOAK_RUNS:-200} $(BIN)/pytest tests/faults/test_soak.py
 
 bench: $(VENV)/.dev ## measure against Celery, nginx and a long past (ONLY=scale for one of them; some minutes)
 	@$(BIN)/python -m bench $(ONLY)

@@ -105,8 +105,9 @@ def test_whatever_dies_all_that_was_accepted_arrives(
     for pushes, fault in zip(strikes, faults, strict=True):
         wait_until(lambda pushes=pushes: service.keep_up() or count(received) >= pushes, "so many pushes came",
                    service.read_logs)
-        fault(service)
+        # Its nudge is what the fault may take away.
         accepted |= post(service, release_document)
+        fault(service)
     wait_until(
         lambda: service.keep_up() or all(received.releases_of(number) >= accepted for number in range(RECEIVERS)),
         f"all have all after {[fault.__name__ for fault in faults]} at {strikes}", service.read_logs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,6 +138,40 @@ def test_endless_headers_are_refused() -> None:
     assert response.error != "deadline_exceeded"
 
 
+def test_endless_interim_answers_are_refused() -> None:
+    with run_partner(flood(b"", b"HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n" * 100)) as (url, _):
+        response = post(url, deadline_seconds=10)
+    assert (response.status, response.error) == (None, "headers_too_large")
+
+
+@pytest.mark.parametrize("raw", [
+    b"220 mail.example ESMTP\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnone",
+], ids=["another protocol", "no status", "negative length", "bad chunk", "not packed"])
+def test_an_answer_that_is_none_is_no_success(raw: bytes) -> None:
+    with run_partner(answer(raw)) as (url, _):
+        response = post(url)
+    assert response.status is None and response.error
+
+
+def test_more_than_was_announced_is_not_read() -> None:
+    with run_partner(answer(OK + b"and HTTP/1.1 410 Gone\r\n\r\n")) as (url, _):
+        response = post(url)
+    assert (response.status, response.body) == (200, b"ok")
+
+
+def reset(connection: socket.socket, _over: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf")
+    # Closed so, it sends a reset.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_a_reset_in_the_midst_is_no_success() -> None:
+    with run_partner(reset) as (url, _):
+        assert post(url).error == "connection_lost"
+
+
 @pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nshort"])
 def test_a_lost_connection_is_no_success(raw: bytes) -> None:
     with run_partner(answer(raw)) as (url, _):
@@ -148,6 +183,13 @@ def test_a_refused_address_is_never_connected_to(host: str) -> None:
     """Vetted when the socket would be opened, so a name that turns to loopback gains nothing."""
     with run_partner(answer(OK)) as (url, accepted):
         assert post(url.replace("127.0.0.1", host), AllowedNetworks()).error == "address_refused"
+        assert accepted == []
+
+
+def test_each_address_of_a_name_is_vetted() -> None:
+    """The one that is allowed does not answer; the other, which would, is not asked."""
+    with run_partner(answer(OK)) as (url, accepted):
+        assert post(url.replace("127.0.0.1", "localhost"), AllowedNetworks.parse("::1/128")).status is None
         assert accepted == []
 
 

@@ -1,74 +1,22 @@
-"""What each subscription is owed: planning, the bytes that are pushed, and the decision after an attempt."""
+"""What each subscription is owed: planning, and the bytes that are pushed."""
 
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from service.clock import Clock, new_id
 from service.config import Profile
-from service.model import Delivery, DeliveryState, Event, EventType, Release, Subscription
+from service.model import Delivery, Event, EventType, Release, Subscription
+from service.networks import host_of
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
 from service.views import iso, view_public_release, view_withdrawal
 
-# Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
-WAITS = tuple(timedelta(seconds=seconds) for seconds in (
-    5, 60, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600,
-))
-JITTER = 0.2
-LONGEST_RETRY_AFTER = timedelta(hours=24)
-# From the first name's look-up to the last byte, however many requests a channel makes.
-ATTEMPT_SECONDS = 15.0
-# Longer than an attempt may last, so that a live worker's claim never runs out.
-CLAIM = timedelta(seconds=20)
 PLAN_BATCH = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A delivery's fate after an attempt. ``ends_subscription`` is the receiver's 410."""
-
-    state: DeliveryState
-    next_attempt_at: datetime | None = None
-    ends_subscription: bool = False
-
-
-def decide(
-    attempt: int, status: int | None, headers: Mapping[str, str], now: datetime, chance: random.Random
-) -> Decision:
-    """What follows from the `attempt`-th answer; `status` is None where there was none.
-
-    Standard Webhooks 1.0.0: 2xx is success, 410 ends the subscription. Redirects are never
-    followed, but like network faults, 429 and 5xx they can heal; other 4xx can't.
-    """
-    if status is not None and 200 <= status < 300:
-        return Decision(DeliveryState.DELIVERED)
-    if status == 410:
-        return Decision(DeliveryState.ABANDONED, ends_subscription=True)
-    heals = status is None or status == 429 or status < 400 or status >= 500
-    if not heals or attempt > len(WAITS):
-        return Decision(DeliveryState.ABANDONED)
-    wait = WAITS[attempt - 1] * (1 + JITTER * chance.random())
-    return Decision(DeliveryState.DUE, now + max(wait, _retry_after(headers.get("retry-after"), now)))
-
-
-def _retry_after(value: str | None, now: datetime) -> timedelta:
-    """RFC 9110 section 10.2.3: seconds or a date; nonsense and the past count as no wait."""
-    if not value:
-        return timedelta()
-    if value.isascii() and value.isdecimal():
-        return min(timedelta(seconds=int(value[:9])), LONGEST_RETRY_AFTER)
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return timedelta()
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(timedelta(), min(date - now, LONGEST_RETRY_AFTER))
+SUBSCRIPTION_BATCH = 1000
 
 
 def plan_due(storage: Storage, profile: Profile, clock: Clock) -> int:
@@ -90,11 +38,19 @@ def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> in
             return 0
         # First of all, so that a courier either has one of these already, and is counted, or gets none.
         claims.retire_waiting(tx, release.id)
-        owed = {s.id: _languages(event, s, release) for s in _list_owed(tx, event, release)}
-        bodies = _insert_payloads(tx, event, release, set(owed.values()), profile)
-        rows = [{"id": new_id(), "subscription_id": id, "payload_id": bodies[owed[id]]} for id in owed]
-        deliveries.insert_deliveries(tx, event, rows, now)
-    return len(rows)
+        bodies = _Bodies(tx, event, release, profile)
+        count = 0
+        for batch in subscriptions.batch_active(tx, size=SUBSCRIPTION_BATCH):
+            owed = _list_owed(tx, event, release, batch)
+            rows = [_row(subscription, bodies.find_id(subscription)) for subscription in owed]
+            deliveries.insert_deliveries(tx, event, rows, now)
+            count += len(rows)
+    return count
+
+
+def _row(subscription: Subscription, payload_id: uuid.UUID) -> dict[str, Any]:
+    host = host_of(subscription.callback)
+    return {"id": new_id(), "subscription_id": subscription.id, "payload_id": payload_id, "host": host}
 
 
 def _find_shown(tx: Transaction, event: Event) -> Release | None:
@@ -109,41 +65,47 @@ def _find_shown(tx: Transaction, event: Event) -> Release | None:
     return None if overtaken else release
 
 
-def _list_owed(tx: Transaction, event: Event, release: Release) -> Iterator[Subscription]:
+def _list_owed(
+    tx: Transaction, event: Event, release: Release, batch: Sequence[Subscription]
+) -> Iterator[Subscription]:
     """Whoever ordered it; of a withdrawal, whoever was sent any revision, whatever the order now says."""
-    told = deliveries.list_told(tx, release.id) if event.type is not EventType.RELEASE_PUBLISHED else set()
-    for subscription in subscriptions.list_active(tx):
+    told = set()
+    if event.type is not EventType.RELEASE_PUBLISHED:
+        told = deliveries.list_told(tx, release.id, batch[0].id, batch[-1].id)
+    for subscription in batch:
         ordered = event.type is not EventType.RELEASE_WITHDRAWN and wants(subscription, release)
         if ordered or subscription.id in told:
             yield subscription
 
 
-def _languages(event: Event, subscription: Subscription, release: Release) -> tuple[str, ...]:
-    """A withdrawal concerns every edition, also one that is no longer ordered."""
-    return release.languages if event.type is EventType.RELEASE_WITHDRAWN else subscription.languages
+class _Bodies:
+    """The bytes of one event, written once for all subscriptions that get the same."""
 
+    def __init__(self, tx: Transaction, event: Event, release: Release, profile: Profile) -> None:
+        self._tx, self._event, self._release, self._profile = tx, event, release, profile
+        self._ids: dict[tuple[str, ...], uuid.UUID] = {}
 
-def _insert_payloads(
-    tx: Transaction, event: Event, release: Release, variants: Iterable[tuple[str, ...]], profile: Profile
-) -> dict[tuple[str, ...], Any]:
-    ids = {}
-    for languages in variants:
-        ids[languages] = new_id()
-        body = release_body(event, release, languages, profile)
-        deliveries.insert_payload(tx, ids[languages], event.id, ",".join(languages), body)
-    return ids
+    def find_id(self, subscription: Subscription) -> uuid.UUID:
+        # A withdrawal concerns every edition, also one that is no longer ordered.
+        is_withdrawal = self._event.type is EventType.RELEASE_WITHDRAWN
+        languages = self._release.languages if is_withdrawal else subscription.languages
+        if languages not in self._ids:
+            self._ids[languages] = new_id()
+            body = release_body(self._event, self._release, languages, self._profile)
+            deliveries.insert_payload(self._tx, self._ids[languages], self._event.id, ",".join(languages), body)
+        return self._ids[languages]
 
 
 def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> Delivery:
     """A signed ping to one subscription, owed like anything else."""
     event = Event(id=new_id(), type=EventType.SUBSCRIPTION_TEST, created_at=now)
-    delivery_id, payload_id = new_id(), new_id()
+    payload_id = new_id()
+    row = _row(subscription, payload_id)
     with storage.write() as tx:
         events.insert_event(tx, event, published_at=now)
         deliveries.insert_payload(tx, payload_id, event.id, "", test_body(event, subscription))
-        row = {"id": delivery_id, "subscription_id": subscription.id, "payload_id": payload_id}
         deliveries.insert_deliveries(tx, event, [row], now)
-        delivery = deliveries.find_delivery(tx, delivery_id)
+        delivery = deliveries.find_delivery(tx, row["id"])
     assert delivery
     return delivery
 

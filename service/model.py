@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 
@@ -24,6 +24,19 @@ class DeliveryState(StrEnum):
     ABANDONED = "abandoned"
     # A newer event of the same release is owed in its place.
     SUPERSEDED = "superseded"
+
+
+class Lane(IntEnum):
+    """Where a delivery stands in line, the first lane first; first tries and retries each have room of their own."""
+
+    WITHDRAWAL = 0
+    FIRST = 1
+    WITHDRAWAL_AGAIN = 2
+    AGAIN = 3
+
+    @property
+    def is_retry(self) -> bool:
+        return self >= Lane.WITHDRAWAL_AGAIN
 
 
 class Channel(StrEnum):
@@ -262,7 +275,8 @@ class Delivery:
 class Claim:
     """A worker's timed hold on a delivery, with all that sending it needs.
 
-    ``message_id`` is the same over all attempts; ``attempt`` and ``owner`` fence the record.
+    ``message_id`` is the same over all attempts; ``attempt`` and ``owner`` fence the record. ``host`` is the
+    callback's, as `name:port`.
     """
 
     delivery_id: uuid.UUID
@@ -275,6 +289,8 @@ class Claim:
     secret: str = field(repr=False)
     body: bytes = field(repr=False)
     first_due_at: datetime
+    lane: Lane = Lane.FIRST
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from service.errors import ConfigurationError
 
 _PUBLIC_PORTS = (80, 443)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# RFC 1035 section 2.3.4, and a port.
+_LONGEST_HOST = 260
 
 # IANA gives out public IPv6 addresses from here alone, so that every form outside it that carries an
 # IPv4 address (mapped, compatible, NAT64) is refused without being taken apart.
@@ -82,6 +84,18 @@ def find_callback_fault(url: str, allowed: AllowedNetworks) -> str | None:
     if not 0 < port < 65536:
         return "callback_port"
     return _find_host_fault(parts[1], port, allowed)
+
+
+def host_of(callback: str) -> str:
+    """The server that a callback is on, as ``name:port`` in lower case; of an e-mail address, its domain."""
+    try:
+        parts = urlsplit(callback)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return callback[:_LONGEST_HOST]
+    if not parts.hostname:
+        return parts.path.rpartition("@")[2].lower()[:_LONGEST_HOST]
+    return f"{parts.hostname.removesuffix('.')}:{port}"[-_LONGEST_HOST:]
 
 
 def _find_authority(url: str) -> str:

@@ -12,10 +12,10 @@ from service.clock import new_id
 from service.config import Profile
 from service.errors import Fault, Invalid, NotFound
 from service.model import ApiKey, Channel, Role, Subscription, SubscriptionState
-from service.networks import AllowedNetworks, find_callback_fault
+from service.networks import AllowedNetworks, find_callback_fault, host_of
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import make_secret
-from service.storage import Storage, Transaction, claims, subscriptions
+from service.storage import Storage, Transaction, claims, deliveries, subscriptions
 
 
 def validate_subscription(
@@ -50,6 +50,7 @@ def change_subscription(
     with storage.write() as tx:
         changed = dataclasses.replace(_get(tx, subscription_id, caller), **values)
         subscriptions.update_subscription(tx, changed)
+        deliveries.move_due(tx, subscription_id, host_of(changed.callback))
     return changed
 
 

@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from celery import Celery
 
 from service import subscriptions
-from service.deliveries import CLAIM, WAITS, plan_test
+from service.deliveries import plan_test
 from service.model import Channel, Claim, Delivery, DeliveryState, Subscription, SubscriptionState
 from service.networks import AllowedNetworks
+from service.retries import CLAIM, WAITS
 from service.storage import Storage, deliveries
 from service.storage import subscriptions as stored
 from service.storage.deliveries import message_id

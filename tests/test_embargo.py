@@ -20,13 +20,14 @@ from service import keys
 from service.api.auth import PUBLIC
 from service.app import create_app
 from service.config import Profile, Settings
-from service.deliveries import CLAIM, plan_due
+from service.deliveries import plan_due
 from service.edge import Services
 from service.formats import FORMATS
 from service.messages import load_catalogue
 from service.model import Attempt, Claim, DeliveryState, Role
 from service.publishing import publish_due
 from service.releases import publish_scheduled
+from service.retries import CLAIM
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
 from tests.conftest import RecordingQueue, StoppedClock, bearer
@@ -110,14 +111,14 @@ class Room:
         publish_due(self.services.storage, self.services.profile, self.clock)
         plan_due(self.services.storage, self.services.profile, self.clock)
         taken: list[bytes] = []
-        while claims := self._claim():
-            taken += [claim.body for claim in claims]
+        while held := self._claim():
+            taken += [claim.body for claim in held]
             outcomes = [
                 Outcome(
                     claim=claim, state=DeliveryState.DELIVERED, next_attempt_at=None,
                     attempt=Attempt(number=claim.attempt, started_at=self.clock(), duration_ms=1, status=204),
                 )
-                for claim in claims
+                for claim in held
             ]
             with self.services.storage.write() as tx:
                 assert not claims.record_outcomes(tx, outcomes)

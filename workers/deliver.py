@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 import random
+import resource
 import threading
 import time
+import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,10 +19,18 @@ from celery.signals import worker_shutdown
 
 from service import queue
 from service.clock import Clock, utc_now
-from service.deliveries import ATTEMPT_SECONDS, CLAIM, decide
 from service.errors import DiglotError
-from service.model import Attempt, Claim
-from service.storage import Storage, claims
+from service.model import Attempt, Claim, Lane
+from service.retries import (
+    ATTEMPT_SECONDS,
+    CLAIM,
+    FIRST_ROOM,
+    MOMENT_SECONDS,
+    MOST_IN_FLIGHT,
+    RETRY_ROOM,
+    decide,
+)
+from service.storage import Storage, Transaction, claims
 from service.storage.claims import Outcome
 from service.subscriptions import end_subscription
 from workers import context
@@ -29,9 +40,10 @@ from workers.outbound import Outbound, Request, Response
 
 log = logging.getLogger(__name__)
 
-MOST_IN_FLIGHT = 256
 # How long the thread sleeps at most when nothing happens; a nudge wakes it at once.
 IDLE_SECONDS = 1.0
+# Kept connections among them.
+_FILES_BESIDE = 512
 
 
 @dataclass(slots=True)
@@ -53,8 +65,12 @@ class Courier:
     def __init__(self, storage: Storage, outbound: Outbound, owner: str, clock: Clock = utc_now) -> None:
         self._storage, self._outbound, self._owner, self._clock = storage, outbound, owner, clock
         self._chance = random.SystemRandom()
+        self._most_in_flight = _make_room(MOST_IN_FLIGHT)
         self._nudged, self._stopping = threading.Event(), threading.Event()
+        self._flying: dict[uuid.UUID, Exchange] = {}
         self._unrecorded: list[tuple[Claim, Response]] = []
+        # The host of each lane's last claim.
+        self._after: dict[Lane, str] = {}
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
     def start(self) -> None:
@@ -88,26 +104,57 @@ class Courier:
     def _turn(self) -> None:
         for exchange, response in self._outbound.wait(IDLE_SECONDS):
             self._answer(exchange, response)
-        if self._unrecorded:
-            self._record_finished()
-            # A finished delivery frees its subscription for the next one.
-            self._nudged.set()
-        if self._nudged.is_set() and not self._stopping.is_set():
-            self._start_due()
+        # A finished delivery frees its subscription for the next one.
+        if self._unrecorded or (self._nudged.is_set() and not self._stopping.is_set()):
+            for claim in self._record_and_claim():
+                self._start(claim)
 
-    def _start_due(self) -> None:
-        free = MOST_IN_FLIGHT - self._outbound.in_flight
-        if not free:
-            return
+    def _record_and_claim(self) -> list[Claim]:
+        """In one transaction, that waits for the disk once; where a result breaks it, each result in its own."""
+        finished = self._unrecorded
+        try:
+            with self._storage.write() as tx:
+                lost = self._record(tx, finished)
+                due = self._claim(tx)
+        except DiglotError:
+            raise
+        except Exception:
+            if not finished:
+                raise
+            log.exception("results can't be recorded together")
+            lost = [claim for pair in finished for claim in self._record_alone(pair)]
+            due = []
+            self._nudged.set()
+        self._unrecorded = []
+        for claim in lost:
+            log.warning("delivery %s: a late result of a lost claim is refused", claim.delivery_id)
+        return due
+
+    def _claim(self, tx: Transaction) -> list[Claim]:
+        first_room, retry_room = self._rooms()
+        if self._stopping.is_set() or max(first_room, retry_room) <= 0:
+            return []
         self._nudged.clear()
         now = self._clock()
-        with self._storage.write() as tx:
-            due = claims.claim_due(tx, self._owner, limit=free, now=now, until=now + CLAIM)
-        for claim in due:
-            self._start(claim)
+        due = claims.claim_due(
+            tx, self._owner, limit=first_room, retry_limit=retry_room, now=now, until=now + CLAIM, after=self._after
+        )
+        if due:
+            # There may be more, for which there is room in a moment.
+            self._nudged.set()
+        self._after |= {claim.lane: claim.host for claim in due}
+        return due
+
+    def _rooms(self) -> tuple[int, int]:
+        """How many first tries and how many retries may begin."""
+        moment_ago = time.monotonic() - MOMENT_SECONDS + ATTEMPT_SECONDS
+        fresh = Counter(e.claim.lane.is_retry for e in self._flying.values() if e.ends_at > moment_ago)
+        room = self._most_in_flight - len(self._flying)
+        return max(0, min(FIRST_ROOM - fresh[False], room)), max(0, min(RETRY_ROOM - fresh[True], room))
 
     def _start(self, claim: Claim) -> None:
         exchange = Exchange(claim, CHANNELS[claim.channel](claim, self._clock()))
+        self._flying[claim.delivery_id] = exchange
         self._go_on(exchange, lambda: next(exchange.conversation))
 
     def _answer(self, exchange: Exchange, response: Response) -> None:
@@ -126,46 +173,38 @@ class Courier:
             self._outbound.wake()
 
     def _finish(self, exchange: Exchange, response: Response) -> None:
+        del self._flying[exchange.claim.delivery_id]
         self._unrecorded.append((exchange.claim, dataclasses.replace(response, duration_ms=exchange.duration_ms)))
 
-    def _record_finished(self) -> None:
-        """All in one transaction; where one of them breaks it, each in its own."""
+    def _record_alone(self, pair: tuple[Claim, Response]) -> list[Claim]:
         try:
-            self._record(self._unrecorded)
-        except DiglotError:
-            raise
-        except Exception:
-            log.exception("results can't be recorded together")
-            for pair in self._unrecorded:
-                self._record_alone(pair)
-        self._unrecorded = []
-
-    def _record_alone(self, pair: tuple[Claim, Response]) -> None:
-        try:
-            self._record([pair])
+            with self._storage.write() as tx:
+                return self._record(tx, [pair])
         except DiglotError:
             raise
         except Exception:
             log.exception("delivery %s can't be recorded; its claim runs out by itself", pair[0].delivery_id)
+            return []
 
-    def _record(self, finished: Sequence[tuple[Claim, Response]]) -> None:
+    def _record(self, tx: Transaction, finished: Sequence[tuple[Claim, Response]]) -> list[Claim]:
+        """Returns those whose claim was lost meanwhile."""
+        if not finished:
+            return []
         now = self._clock()
         decisions = [
             decide(claim.attempt, response.status, response.headers, now, self._chance)
             for claim, response in finished
         ]
         outcomes = [
-            Outcome(claim=claim, attempt=self._attempt(claim, response),
-                    state=decision.state, next_attempt_at=decision.next_attempt_at)
+            Outcome(claim=claim, attempt=self._attempt(claim, response), state=decision.state,
+                    next_attempt_at=decision.next_attempt_at, holds_until=decision.holds_until)
             for (claim, response), decision in zip(finished, decisions, strict=True)
         ]
-        with self._storage.write() as tx:
-            lost = claims.record_outcomes(tx, outcomes)
-            for outcome, decision in zip(outcomes, decisions, strict=True):
-                if decision.ends_subscription and outcome not in lost:
-                    end_subscription(tx, outcome.claim.subscription_id, "gone")
-        for outcome in lost:
-            log.warning("delivery %s: a late result of a lost claim is refused", outcome.claim.delivery_id)
+        lost = claims.record_outcomes(tx, outcomes)
+        for outcome, decision in zip(outcomes, decisions, strict=True):
+            if decision.ends_subscription and outcome not in lost:
+                end_subscription(tx, outcome.claim.subscription_id, "gone")
+        return [outcome.claim for outcome in lost]
 
     def _attempt(self, claim: Claim, response: Response) -> Attempt:
         started_at = self._clock() - timedelta(milliseconds=response.duration_ms)
@@ -173,6 +212,16 @@ class Courier:
             number=claim.attempt, started_at=started_at, duration_ms=response.duration_ms,
             status=response.status, error=response.error,
         )
+
+
+def _make_room(most: int) -> int:
+    """How many sockets of so many this process may hold, beside files and connections of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + _FILES_BESIDE
+    if 0 <= soft < wanted:
+        soft = wanted if hard < 0 else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return most if soft < 0 else min(most, max(soft - _FILES_BESIDE, 1))
 
 
 _courier: Courier | None = None

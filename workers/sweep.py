@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from service import queue
 from service.clock import utc_now
-from service.storage import claims, events, heartbeats, releases
+from service.storage import events, heartbeats, lines, releases
 from workers import context
 from workers.app import SWEEP_SECONDS, app
 from workers.publish import publish
@@ -20,9 +20,10 @@ def sweep() -> None:
     now = utc_now()
     with context.storage().write() as tx:
         heartbeats.keep_heartbeat(tx, HEARTBEAT, now)
+        lines.wake_misdated(tx, now)
     with context.storage().read() as tx:
         open_events = events.list_unpublished(tx, limit=1) or events.list_unplanned(tx, limit=1)
-        due = claims.has_due(tx, now)
+        due = lines.is_any_due(tx, now)
         publish_at = releases.find_next_publish_at(tx)
     if open_events:
         context.queue().publish()

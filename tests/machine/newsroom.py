@@ -11,10 +11,11 @@ from typing import Any
 from service import releases, subscriptions
 from service.app import create_app
 from service.config import Profile, Settings
-from service.deliveries import CLAIM, decide, plan_due
+from service.deliveries import plan_due
 from service.edge import Services
 from service.model import Attempt, Claim, Draft, Edition, Release, ReleaseState, Withdrawal
 from service.publishing import Published, publish_due
+from service.retries import CLAIM, decide
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
 from tests.conftest import RecordingQueue, StoppedClock

@@ -1,0 +1,142 @@
+"""When a delivery is tried again, and how much is sent to one host: all that is counted in tries and seconds.
+
+Pure: the time and chance come from the caller.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from service.model import DeliveryState
+
+# Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
+WAITS = tuple(timedelta(seconds=seconds) for seconds in (
+    5, 60, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600,
+))
+JITTER = 0.2
+LONGEST_RETRY_AFTER = timedelta(hours=24)
+
+# From the first name's look-up to the last byte, however many requests a channel makes.
+ATTEMPT_SECONDS = 15.0
+# Longer than an attempt may last, so that a live worker's claim never runs out.
+CLAIM = timedelta(seconds=20)
+
+# What a courier has begun within the last moment, by lane. Who hasn't answered by then is slow and waits beside them,
+# so that slow partners take no place from others, until so many wait in all.
+FIRST_ROOM, RETRY_ROOM = 192, 64
+MOMENT_SECONDS = 1.0
+MOST_IN_FLIGHT = 2048
+
+# Over all couriers.
+HOST_ROOM = 8
+
+# A host that failed so often in a row is left alone, longer each time that its one probe fails too.
+HOST_FAILURES = 10
+HOST_HOLDS = tuple(timedelta(seconds=seconds) for seconds in (30, 60, 2 * 60, 5 * 60, 10 * 60, 15 * 60))
+# What was held back together comes back spread over so long.
+SPREAD = timedelta(seconds=30)
+
+# The furthest that anything can have been put off; what lies beyond was put off by a clock that was set back since.
+LONGEST_WAIT = max(WAITS[-1], LONGEST_RETRY_AFTER) * (1 + JITTER) + SPREAD
+
+# They tell of a callback, or of us, but nothing of the host.
+_ERRORS_OF_OURS = {"unsendable", "bad_url", "address_refused", "port_refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A delivery's fate after an attempt.
+
+    ``ends_subscription`` is the receiver's 410; until ``holds_until`` it wants nothing at all, by its Retry-After.
+    """
+
+    state: DeliveryState
+    next_attempt_at: datetime | None = None
+    ends_subscription: bool = False
+    holds_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """How a host has been doing: ``failures`` in a row, and until when it is left alone, if it is or was."""
+
+    failures: int = 0
+    held_until: datetime | None = None
+
+
+def decide(
+    attempt: int, status: int | None, headers: Mapping[str, str], now: datetime, chance: random.Random
+) -> Decision:
+    """What follows from the `attempt`-th answer; `status` is None where there was none.
+
+    Standard Webhooks 1.0.0: 2xx is success, 410 ends the subscription. Redirects are never
+    followed, but like network faults, 429 and 5xx they can heal; other 4xx can't.
+    """
+    if status is not None and 200 <= status < 300:
+        return Decision(DeliveryState.DELIVERED)
+    if status == 410:
+        return Decision(DeliveryState.ABANDONED, ends_subscription=True)
+    asked = _retry_after(headers.get("retry-after"), now)
+    # RFC 6585 section 4, RFC 9110 section 15.6.4: these speak of every request, not of this one alone.
+    holds_until = now + asked if asked and status in (429, 503) else None
+    heals = status is None or status == 429 or status < 400 or status >= 500
+    if not heals or attempt > len(WAITS):
+        return Decision(DeliveryState.ABANDONED, holds_until=holds_until)
+    wait = WAITS[attempt - 1] * (1 + JITTER * chance.random())
+    return Decision(DeliveryState.DUE, now + max(wait, asked), holds_until=holds_until)
+
+
+def _retry_after(value: str | None, now: datetime) -> timedelta:
+    """RFC 9110 section 10.2.3: seconds or a date; nonsense and the past count as no wait."""
+    if not value:
+        return timedelta()
+    if value.isascii() and value.isdecimal():
+        return min(timedelta(seconds=int(value[:9])), LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return timedelta()
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(timedelta(), min(date - now, LONGEST_RETRY_AFTER))
+
+
+def is_host_well(status: int | None, error: str | None) -> bool | None:
+    """What an attempt tells of the host. Any answer but 429 and 5xx comes from one that works; None: nothing."""
+    if status is not None:
+        return status != 429 and status < 500
+    return None if error in _ERRORS_OF_OURS else False
+
+
+def judge_host(breaker: Breaker, is_well: bool, now: datetime) -> Breaker:
+    """The breaker after one more attempt; `Breaker()` is one that was never needed."""
+    if is_well:
+        return Breaker()
+    if _is_held(breaker, now):
+        # Begun before the hold: it tells nothing new.
+        return breaker
+    failures = breaker.failures + 1
+    if failures < HOST_FAILURES:
+        return Breaker(failures)
+    return Breaker(failures, now + HOST_HOLDS[min(failures - HOST_FAILURES, len(HOST_HOLDS) - 1)])
+
+
+def host_room(breaker: Breaker, now: datetime) -> int:
+    """How many may be in flight to the host at once: none while it is held, then a probe, until it answers."""
+    if _is_held(breaker, now):
+        return 0
+    return 1 if breaker.failures >= HOST_FAILURES else HOST_ROOM
+
+
+def _is_held(breaker: Breaker, now: datetime) -> bool:
+    # The upper bound is for a clock that was set back.
+    return breaker.held_until is not None and now < breaker.held_until <= now + HOST_HOLDS[-1]
+
+
+def spread(delivery_id: uuid.UUID, until: datetime) -> datetime:
+    """When a delivery that was held back until then is due; each its own time, by the chance in its id."""
+    return until + SPREAD * ((delivery_id.int & 0xFFFF) / 0x10000)

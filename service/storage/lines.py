@@ -1,0 +1,75 @@
+"""The lines in which due deliveries stand: who gets in line, and who is in any."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from service.model import DeliveryState, EventType, Lane
+from service.retries import LONGEST_WAIT
+from service.storage.tables import deliveries, events
+
+# How many get in line while one claim is made.
+WAKE_BATCH = 2000
+
+_is_waiting = sa.and_(
+    deliveries.c.state == DeliveryState.DUE, deliveries.c.lane.is_(None), deliveries.c.claim_owner.is_(None),
+)
+
+
+def lane_of(event_type: EventType) -> Lane:
+    """Where a first try gets in line."""
+    return Lane.WITHDRAWAL if event_type is EventType.RELEASE_WITHDRAWN else Lane.FIRST
+
+
+def find_lanes(tx: sa.Connection) -> list[Lane]:
+    """Those in which anything stands, the first first."""
+    # Minima, not "exists": PostgreSQL might look for any through the whole table.
+    firsts = (sa.select(sa.func.min(deliveries.c.lane)).where(deliveries.c.lane >= lane.value) for lane in Lane)
+    found = tx.execute(sa.select(*(first.scalar_subquery().label(f"lane_{n}") for n, first in enumerate(firsts)))).one()
+    return sorted({Lane(lane) for lane in found if lane is not None})
+
+
+def is_any_due(tx: sa.Connection, now: datetime) -> bool:
+    """Whether any stands in line, waits and its time has come, or was held by a courier that died."""
+    ready = sa.select(sa.func.min(deliveries.c.lane)).where(deliveries.c.lane.is_not(None))
+    waiting = sa.select(sa.func.min(deliveries.c.next_attempt_at)).where(_is_waiting)
+    claimed = sa.select(sa.func.min(deliveries.c.claim_until)).where(deliveries.c.claim_owner.is_not(None))
+    lane, *times = tx.execute(sa.select(*(each.scalar_subquery() for each in (ready, waiting, claimed)))).one()
+    return lane is not None or any(at is not None and at <= now for at in times)
+
+
+def wake(tx: sa.Connection, now: datetime) -> None:
+    """Have those get in line whose time has come."""
+    query = sa.select(deliveries.c.id).where(_is_waiting, deliveries.c.next_attempt_at <= now)
+    query = query.order_by(deliveries.c.next_attempt_at).limit(WAKE_BATCH).with_for_update(skip_locked=True)
+    if ids := tx.execute(query).scalars().all():
+        tx.execute(deliveries.update().where(deliveries.c.id.in_(ids)).values(lane=_lane()))
+
+
+def wake_misdated(tx: sa.Connection, now: datetime) -> None:
+    """What waits for longer than anything is put off was put off by a clock that has been set back since."""
+    query = sa.select(deliveries.c.id).where(_is_waiting, deliveries.c.next_attempt_at > now + LONGEST_WAIT)
+    query = query.limit(WAKE_BATCH).with_for_update(skip_locked=True)
+    if ids := tx.execute(query).scalars().all():
+        tx.execute(deliveries.update().where(deliveries.c.id.in_(ids)).values(next_attempt_at=now))
+
+
+def free(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Have these get in line again, whose couriers died; returns those that nobody else is at."""
+    query = sa.select(deliveries.c.id).where(deliveries.c.id.in_(ids), deliveries.c.claim_owner.is_not(None))
+    freed = list(tx.execute(query.with_for_update(skip_locked=True)).scalars())
+    change = deliveries.update().where(deliveries.c.id.in_(freed))
+    tx.execute(change.values(claim_owner=None, claim_until=None, lane=_lane()))
+    return freed
+
+
+def _lane() -> sa.ColumnElement[int]:
+    is_withdrawal = sa.exists().where(
+        events.c.id == deliveries.c.event_id, events.c.type == EventType.RELEASE_WITHDRAWN
+    )
+    first = sa.case((is_withdrawal, Lane.WITHDRAWAL.value), else_=Lane.FIRST.value)
+    return first + sa.case((deliveries.c.attempt > 0, Lane.AGAIN - Lane.FIRST), else_=0)

@@ -1,0 +1,147 @@
+"""Who of those in line is sent next.
+
+What is next is found by stepping from one subscription's oldest to the next one's, so that it costs the same
+however many stand behind them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.model import DeliveryState, Lane
+from service.retries import CLAIM, HOST_ROOM, LONGEST_WAIT, Breaker, host_room, spread
+from service.storage.hosts import find_breakers
+from service.storage.tables import deliveries, subscriptions
+
+# How many leave the line, put off, while one claim is made.
+PUT_OFF_BATCH = 2000
+
+_LAST_ID = uuid.UUID(int=2**128 - 1)
+_WELL = Breaker()
+_LANES = [lane.value for lane in Lane]
+
+
+@dataclass(slots=True)
+class Flight:
+    """What is in flight from all couriers: one at most for each subscription, some for each host."""
+
+    subscriptions: set[uuid.UUID]
+    hosts: Counter[str]
+
+
+def split_claimed(tx: sa.Connection, now: datetime) -> tuple[Flight, list[uuid.UUID]]:
+    """What is in flight, and what was held by couriers that died, or by a clock that has been set back since."""
+    query = sa.select(
+        deliveries.c.id, deliveries.c.subscription_id, deliveries.c.host, deliveries.c.claim_until
+    ).where(deliveries.c.claim_owner.is_not(None))
+    flight, lost = Flight(set(), Counter()), []
+    for row in tx.execute(query):
+        if now < row.claim_until <= now + 2 * CLAIM:
+            flight.subscriptions.add(row.subscription_id)
+            flight.hosts[row.host] += 1
+        else:
+            lost.append(row.id)
+    return flight, lost
+
+
+@dataclass(slots=True)
+class Choice:
+    """Who is sent next. ``put_off`` are those hosts and subscriptions that are to be left alone, and until when."""
+
+    flight: Flight
+    chosen: dict[uuid.UUID, Lane] = field(default_factory=dict)
+    hosts_put_off: dict[str, datetime] = field(default_factory=dict)
+    subscriptions_put_off: dict[uuid.UUID, datetime] = field(default_factory=dict)
+
+    def weigh(self, row: Any, breaker: Breaker, now: datetime) -> None:
+        room = host_room(breaker, now)
+        if room == 0 and breaker.held_until:
+            self.hosts_put_off[row.host] = breaker.held_until
+        elif row.held_until and now < row.held_until <= now + LONGEST_WAIT:
+            self.subscriptions_put_off[row.subscription_id] = row.held_until
+        elif row.subscription_id not in self.flight.subscriptions and self.flight.hosts[row.host] < room:
+            self.flight.subscriptions.add(row.subscription_id)
+            self.flight.hosts[row.host] += 1
+            self.chosen[row.id] = Lane(row.lane)
+
+    @property
+    def count_put_off(self) -> int:
+        return len(self.hosts_put_off) + len(self.subscriptions_put_off)
+
+
+def choose(tx: sa.Connection, choice: Choice, lane: Lane, after: str, room: int, now: datetime) -> int:
+    """Up to `room` more of a lane, host by host from the one behind `after`, so that all have their turn.
+
+    Returns how many.
+    """
+    before, most = len(choice.chosen), len(choice.chosen) + room
+    for rows in _walk(tx, lane, after, room) if room > 0 else ():
+        breakers = find_breakers(tx, {row.host for row in rows})
+        for row in rows:
+            if len(choice.chosen) < most:
+                choice.weigh(row, breakers.get(row.host, _WELL), now)
+        if len(choice.chosen) >= most or choice.count_put_off >= PUT_OFF_BATCH:
+            break
+    return len(choice.chosen) - before
+
+
+def _walk(tx: sa.Connection, lane: Lane, after: str, size: int) -> Iterator[Sequence[Any]]:
+    """The oldest of each subscription, at most as many of a host as may be in flight there, batch by batch."""
+    for start, is_wrapped in ((after, False), ("", True)) if after else (("", False),):
+        host, subscription_id = start, _LAST_ID
+        while rows := tx.execute(_steps(lane, host, subscription_id, size)).all():
+            yield [row for row in rows if not (is_wrapped and row.host > after)]
+            host, subscription_id = rows[-1].host, rows[-1].subscription_id
+            if len(rows) < size or (is_wrapped and host > after):
+                break
+
+
+def _steps(lane: Lane, host: str, subscription_id: uuid.UUID, size: int) -> sa.Select[Any]:
+    """A loose scan of the index: each step looks up the first that stands behind the last."""
+    here = deliveries.alias("here")
+    columns = (here.c.id, here.c.host, here.c.subscription_id)
+    start = sa.select(*columns, sa.literal(1).label("count")).where(
+        here.c.id == _first_behind(lane, sa.literal(host), sa.literal(subscription_id, sa.Uuid))
+    )
+    steps = start.cte("steps", recursive=True)
+    is_same = here.c.host == steps.c.host
+    # From a host with so many, on to the next one.
+    last = sa.case((steps.c.count >= HOST_ROOM, sa.literal(_LAST_ID, sa.Uuid)), else_=steps.c.subscription_id)
+    onward = sa.select(*columns, sa.case((is_same, steps.c.count + 1), else_=1)).select_from(
+        steps.join(here, here.c.id == _first_behind(lane, steps.c.host, last))
+    )
+    steps = steps.union_all(onward)
+    found = sa.select(steps.c.id, steps.c.host, steps.c.subscription_id).limit(size).subquery()
+    return sa.select(found, sa.literal(lane.value).label("lane"), subscriptions.c.held_until).join(
+        subscriptions, subscriptions.c.id == found.c.subscription_id
+    ).order_by(found.c.host, found.c.subscription_id)
+
+
+def _first_behind(lane: Lane, host: Any, subscription_id: Any) -> sa.ScalarSelect[uuid.UUID]:
+    next_ = deliveries.alias("next")
+    behind = sa.tuple_(next_.c.host, next_.c.subscription_id) > sa.tuple_(host, subscription_id)
+    query = sa.select(next_.c.id).where(next_.c.lane == lane.value, behind)
+    return query.order_by(next_.c.host, next_.c.subscription_id, next_.c.id).limit(1).scalar_subquery()
+
+
+def put_off(tx: sa.Connection, choice: Choice) -> None:
+    """Have those leave the line that are to be left alone, and come back one after another."""
+    untils: Mapping[Any, datetime] = choice.hosts_put_off | choice.subscriptions_put_off
+    for column, keys in (
+        (deliveries.c.host, choice.hosts_put_off), (deliveries.c.subscription_id, choice.subscriptions_put_off)
+    ):
+        if keys:
+            query = sa.select(deliveries.c.id, column.label("key")).where(
+                deliveries.c.state == DeliveryState.DUE, deliveries.c.lane.in_(_LANES), column.in_(keys)
+            ).limit(PUT_OFF_BATCH).with_for_update(skip_locked=True)
+            rows = [{"key": row.id, "due_at": spread(row.id, untils[row.key])} for row in tx.execute(query)]
+            if rows:
+                change = deliveries.update().where(deliveries.c.id == sa.bindparam("key"))
+                tx.execute(change.values(lane=None, next_attempt_at=sa.bindparam("due_at")), rows)

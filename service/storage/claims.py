@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from service.model import Attempt, Channel, Claim, DeliveryState, EventType
 from service.storage.deliveries import message_id
-from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
+from service.storage.tables import attempts, deliveries, documents, events, payloads, subscriptions
+from service.storage.websub import retire_older_states
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,7 @@ def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
     )
     again = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE, overtaken)
     tx.execute(again.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None))
+    retire_older_states(tx, ids)
 
 
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:
@@ -118,10 +120,13 @@ def _claimable(now: datetime, limit: int) -> sa.Select[Any]:
 def _claimed(ids: Sequence[uuid.UUID]) -> sa.Select[Any]:
     return (
         sa.select(
-            deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body,
+            deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret,
+            sa.func.coalesce(payloads.c.body, documents.c.body).label("body"),
+            documents.c.media_type, documents.c.link,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
-        .join(payloads, payloads.c.id == deliveries.c.payload_id)
+        .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
+        .outerjoin(documents, documents.c.path == subscriptions.c.topic)
         .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE)
         .order_by(deliveries.c.next_attempt_at)
     )
@@ -131,7 +136,7 @@ def _claim(row: Any) -> Claim:
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
-        body=row.body, first_due_at=row.created_at,
+        body=row.body, first_due_at=row.created_at, media_type=row.media_type, link=row.link,
     )
 
 

@@ -50,7 +50,9 @@ def list_by_ids(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[Subscriptio
 
 
 def list_active(tx: sa.Connection) -> list[Subscription]:
-    query = sa.select(subscriptions).where(subscriptions.c.state == SubscriptionState.ACTIVE)
+    """Those that are owed events of releases."""
+    where = (subscriptions.c.state == SubscriptionState.ACTIVE, subscriptions.c.topic.is_(None))
+    query = sa.select(subscriptions).where(*where)
     return [_subscription(row) for row in tx.execute(query.order_by(subscriptions.c.id))]
 
 
@@ -64,4 +66,5 @@ def _subscription(row: Any) -> Subscription:
         id=row.id, partner=row.partner, channel=Channel(row.channel), callback=row.callback,
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
         state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
+        topic=row.topic, lease_until=row.lease_until,
     )

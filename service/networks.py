@@ -93,7 +93,7 @@ def find_callback_fault(url: str, allowed: AllowedNetworks) -> str | None:
     return _find_host_fault(parts[1], port, allowed)
 
 
-def host_of(callback: str) -> str:
+def server_of(callback: str) -> str:
     """The server of a callback without fault: its name in small letters, or the address that it spells."""
     parts = _AUTHORITY.fullmatch(_find_authority(callback))
     assert parts, callback

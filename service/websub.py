@@ -13,7 +13,7 @@ from service.config import Profile
 from service.errors import DiglotError, Fault, Invalid
 from service.messages import say, ui_language
 from service.model import Intent, IntentMode, IntentState, Subscription
-from service.networks import AllowedNetworks, find_callback_fault, host_of
+from service.networks import AllowedNetworks, find_callback_fault, server_of
 from service.schema_faults import find_schema_faults, json_pointer
 
 DAY_SECONDS = 24 * 3600
@@ -64,7 +64,7 @@ def read_intent(
         raise Invalid(faults)
     callback = given["hub.callback"]
     return Intent(
-        id=new_id(), mode=IntentMode(given["hub.mode"]), topic=topic, callback=callback, host=host_of(callback),
+        id=new_id(), mode=IntentMode(given["hub.mode"]), topic=topic, callback=callback, host=server_of(callback),
         secret=given.get("hub.secret", ""), lease_seconds=_lease(given.get("hub.lease_seconds")), created_at=now,
     )
 
@@ -78,7 +78,7 @@ def deny(subscription: Subscription, why: str, now: datetime) -> Intent:
     assert subscription.topic
     return Intent(
         id=new_id(), mode=IntentMode.DENIED, topic=subscription.topic, callback=subscription.callback,
-        host=host_of(subscription.callback), reason=say(ui_language(subscription.languages[0]), f"denied.{why}"),
+        host=server_of(subscription.callback), reason=say(ui_language(subscription.languages[0]), f"denied.{why}"),
         created_at=now,
     )
 

@@ -23,14 +23,15 @@ from workers.outbound import Outbound, Request, Response
 
 log = logging.getLogger(__name__)
 
-MOST_IN_FLIGHT = 64
+MOST_IN_FLIGHT = 256
 DEADLINE_SECONDS = 10.0
 # Longer than a question may last, so that a live worker's claim never runs out.
 CLAIM = timedelta(seconds=20)
 # A task that ran on and on would hold up a stop; the sweep wakes the next one.
 RUN_SECONDS = 20.0
 
-_turn = threading.Lock()
+# Two at once in a process would ask no more than one does.
+_wanted, _turn = threading.Event(), threading.Lock()
 
 
 class Verifier:
@@ -80,12 +81,19 @@ class Verifier:
 
 @app.task(name=queue.VERIFY)
 def verify() -> None:
-    """One at a time in a process: it asks whatever comes meanwhile, too."""
-    if not _turn.acquire(blocking=False):
-        return
+    """Ask whoever is to be asked. Where another thread is at it already, that one looks once more."""
+    _wanted.set()
+    while _wanted.is_set() and _turn.acquire(blocking=False):
+        try:
+            _wanted.clear()
+            _verify()
+        finally:
+            _turn.release()
+
+
+def _verify() -> None:
     outbound = Outbound(context.settings().allowed_networks, deadline_seconds=DEADLINE_SECONDS)
     try:
         Verifier(context.storage(), context.profile(), outbound, context.owner()).run()
     finally:
         outbound.close()
-        _turn.release()

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from service.model import Attempt, Channel, Claim, DeliveryState, EventType
 from service.storage.deliveries import message_id
-from service.storage.tables import attempts, deliveries, documents, events, payloads, subscriptions
-from service.storage.websub import retire_older_states
+from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
+from service.storage.websub import State, read_states, retire_older_states
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,9 @@ def claim_due(tx: sa.Connection, owner: str, *, limit: int, now: datetime, until
     ids = [row.id for row in found]
     hold = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE)
     tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=deliveries.c.attempt + 1))
-    return [_claim(row) for row in tx.execute(_claimed(ids))]
+    rows = tx.execute(_claimed(ids)).all()
+    states = read_states(tx, {row.topic for row in rows if row.topic})
+    return [_claim(row, states.get(row.topic)) for row in rows]
 
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -120,23 +122,22 @@ def _claimable(now: datetime, limit: int) -> sa.Select[Any]:
 def _claimed(ids: Sequence[uuid.UUID]) -> sa.Select[Any]:
     return (
         sa.select(
-            deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret,
-            sa.func.coalesce(payloads.c.body, documents.c.body).label("body"),
-            documents.c.media_type, documents.c.link,
+            deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body,
+            subscriptions.c.topic,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
-        .outerjoin(documents, documents.c.path == subscriptions.c.topic)
         .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE)
         .order_by(deliveries.c.next_attempt_at)
     )
 
 
-def _claim(row: Any) -> Claim:
+def _claim(row: Any, state: State | None) -> Claim:
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
-        body=row.body, first_due_at=row.created_at, media_type=row.media_type, link=row.link,
+        body=state.body if state else row.body, first_due_at=row.created_at,
+        media_type=state.media_type if state else None, link=state.link if state else None,
     )
 
 

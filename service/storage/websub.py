@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,16 @@ from service.model import (
 )
 from service.storage.subscriptions import find_subscription, list_by_ids
 from service.storage.tables import deliveries, documents, events, intents, subscriptions
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A topic as its readers find it now."""
+
+    body: bytes
+    media_type: str
+    link: str | None
+
 
 _IS_ACTIVE = sa.and_(subscriptions.c.topic.is_not(None), subscriptions.c.state == SubscriptionState.ACTIVE)
 
@@ -73,7 +84,9 @@ def claim_intents(tx: sa.Connection, owner: str, *, limit: int, now: datetime, u
     first = sa.select(ranked.c.id).where(ranked.c.rank == 1)
     # The condition stands again outside: a row that another worker took meanwhile no longer meets it.
     query = sa.select(intents.c.id).where(intents.c.id.in_(first), _is_due(now))
-    query = query.order_by(intents.c.next_attempt_at).limit(limit).with_for_update(skip_locked=True)
+    # Whoever was never asked comes before those who weren't there.
+    query = query.order_by(intents.c.attempt, intents.c.next_attempt_at).limit(limit)
+    query = query.with_for_update(skip_locked=True)
     ids = tx.execute(query).scalars().all()
     hold = intents.update().where(intents.c.id.in_(ids))
     tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=intents.c.attempt + 1))
@@ -148,6 +161,13 @@ def list_owed(tx: sa.Connection, event: Event, now: datetime, *, limit: int) -> 
         .where(_IS_ACTIVE, subscriptions.c.lease_until > now, documents.c.last_modified == event.created_at, ~has_it)
     )
     return list(tx.execute(query.order_by(subscriptions.c.id).limit(limit)).scalars())
+
+
+def read_states(tx: sa.Connection, topics: Iterable[str]) -> dict[str, State]:
+    """Each once, however many subscribers are sent it."""
+    query = sa.select(documents.c.path, documents.c.body, documents.c.media_type, documents.c.link)
+    rows = tx.execute(query.where(documents.c.path.in_(list(topics)))).all() if topics else ()
+    return {row.path: State(row.body, row.media_type, row.link) for row in rows}
 
 
 def retire_waiting(tx: sa.Connection, subscription_ids: Sequence[uuid.UUID]) -> None:

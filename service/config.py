@@ -89,6 +89,11 @@ class Profile:
         address = f"{self.base_url}/feeds/{language.url_name}"
         return f"{address}/{category}" if category else address
 
+    @property
+    def hub_url(self) -> str:
+        """Where feeds are subscribed to by WebSub."""
+        return f"{self.base_url}/hub"
+
     def absolute(self, url: str) -> str:
         """An absolute URL as it is, a path under the newsroom's address."""
         return f"{self.base_url}{url}" if url.startswith("/") else url

@@ -116,6 +116,27 @@ def feed_path(language: Language, category: str, format: str) -> str:
     return f"/feeds/{language.url_name}/{category}.{format}" if category else f"/feeds/{language.url_name}.{format}"
 
 
+def list_topics(profile: Profile) -> dict[str, tuple[Language, str]]:
+    """The path of each document that can be subscribed to, and the language and category that it is of."""
+    return {
+        feed_path(language, category, name): (language, category)
+        for language in profile.languages for category in ("", *profile.categories) for name in FORMATS
+    }
+
+
+def advertise(profile: Profile, documents: Iterable[Document]) -> list[Document]:
+    """The documents, feeds among them with the Link header that leads to the hub (W3C WebSub section 4)."""
+    topics = list_topics(profile)
+    return [
+        replace(document, link=_link(profile, document.path)) if document.path in topics else document
+        for document in documents
+    ]
+
+
+def _link(profile: Profile, path: str) -> str:
+    return f'<{profile.hub_url}>; rel="hub", <{profile.base_url}{path}>; rel="self"'
+
+
 def archive_path(language: Language, number: int, format: str) -> str:
     return f"/feeds/{language.url_name}/archive/{number}.{format}"
 
@@ -136,6 +157,8 @@ def make_feed(profile: Profile, listing: Listing) -> Feed:
         author_name=profile.text_in(profile.name, language.tag),
         author_email=profile.contact_email,
         icon_url=profile.icon,
+        # An archive is no topic.
+        hub_url=None if listing.archive else profile.hub_url,
         updated=listing.updated,
         related=tuple(Related(other.tag, profile.feed_address(other, category)) for other in siblings),
         entries=tuple(

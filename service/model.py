@@ -41,6 +41,7 @@ class Lane(IntEnum):
 
 class Channel(StrEnum):
     WEBHOOK = "webhook"
+    WEBSUB = "websub"
 
 
 class SubscriptionState(StrEnum):
@@ -53,6 +54,8 @@ class EventType(StrEnum):
     RELEASE_PUBLISHED = "release.published"
     RELEASE_CORRECTED = "release.corrected"
     RELEASE_WITHDRAWN = "release.withdrawn"
+    # Documents of feeds have changed; of no release.
+    FEED_CHANGED = "feed.changed"
     SUBSCRIPTION_TEST = "subscription.test"
 
 
@@ -227,7 +230,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end."""
+    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end.
+
+    Of WebSub alone: the ``topic`` is a feed, named by its path because the newsroom's own address may change, the
+    subscription ends at ``lease_until``, and without a ``secret`` its pushes bear no signature.
+    """
 
     id: uuid.UUID
     partner: str
@@ -239,6 +246,42 @@ class Subscription:
     state: SubscriptionState
     created_at: datetime
     ended_reason: str | None = None
+    topic: str | None = None
+    lease_until: datetime | None = None
+
+
+class IntentMode(StrEnum):
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+    DENIED = "denied"
+
+
+class IntentState(StrEnum):
+    DUE = "due"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    # The same subscriber has asked for something else meanwhile.
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What somebody says a WebSub subscriber wants, for its callback to confirm; or a denial, to tell it of.
+
+    ``host`` is the callback's server. ``attempt`` and ``owner`` fence the record of what came of asking.
+    """
+
+    id: uuid.UUID
+    mode: IntentMode
+    topic: str
+    callback: str
+    host: str
+    created_at: datetime
+    secret: str = field(default="", repr=False)
+    lease_seconds: int = 0
+    reason: str | None = None
+    attempt: int = 0
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +334,9 @@ class Claim:
     first_due_at: datetime
     lane: Lane = Lane.FIRST
     host: str = ""
+    # Of a feed: what its readers are told with it.
+    media_type: str | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,7 +441,10 @@ class Feed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A rendered feed as it is served. ``etag`` and ``gzip_etag`` are opaque tags without quotes."""
+    """A rendered feed as it is served. ``etag`` and ``gzip_etag`` are opaque tags without quotes.
+
+    ``link`` is the value of the Link header (RFC 8288) that names the hub and the feed itself.
+    """
 
     path: str
     media_type: str
@@ -404,3 +453,4 @@ class Document:
     etag: str
     gzip_etag: str
     last_modified: datetime
+    link: str | None = None

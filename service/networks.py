@@ -98,6 +98,14 @@ def host_of(callback: str) -> str:
     return f"{parts.hostname.removesuffix('.')}:{port}"[-_LONGEST_HOST:]
 
 
+def server_of(callback: str) -> str:
+    """The server of a callback without fault: its name in small letters, or the address that it spells."""
+    parts = _AUTHORITY.fullmatch(_find_authority(callback))
+    assert parts, callback
+    name = parts[1].removesuffix(".").lower()
+    return _find_literal(name) or name
+
+
 def _find_authority(url: str) -> str:
     """RFC 3986 section 3.2; empty where the URL has none that every parser agrees on."""
     try:

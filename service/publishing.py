@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from service import directory, feeds
+from service import directory, feeds, hub
 from service.audit import SERVICE, record
 from service.changes import Change, Stamp, coalesce, next_stamp, stamp_changes
 from service.clock import Clock
@@ -166,7 +166,7 @@ def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
     )
     return _Swap(
         generation=generation,
-        documents=feeds.swap_documents(rendered, snapshot.documents, end.second),
+        documents=feeds.advertise(profile, feeds.swap_documents(rendered, snapshot.documents, end.second)),
         stale_paths=sorted(snapshot.paths - set(rendered)) if snapshot.redraw else (),
         updates={(listing.category, listing.language.tag): listing.updated for listing in shown},
         shown=[change for change in changes if change.release.id not in broken],
@@ -212,6 +212,8 @@ def _belongs(release: Release, shelf: _Shelf) -> bool:
 def _write_swap(tx: Transaction, swap: _Swap, now: datetime) -> None:
     stored.replace_documents(tx, swap.documents)
     stored.remove_documents(tx, swap.stale_paths)
+    hub.announce(tx, swap.documents, swap.generation.swapped_at, now)
+    hub.retire_topics(tx, swap.stale_paths, now)
     shown = [change.release for change in swap.shown]
     releases.make_public(tx, shown)
     listings.replace_listings(tx, shown)

@@ -13,11 +13,13 @@ log = logging.getLogger(__name__)
 
 PUBLISH = "diglot.publish"
 DELIVER = "diglot.deliver"
+VERIFY = "diglot.verify"
 SWEEP = "diglot.sweep"
 
 ROUTES = {
     PUBLISH: {"queue": "publish"},
     DELIVER: {"queue": "deliver"},
+    VERIFY: {"queue": "deliver"},
     SWEEP: {"queue": "sweep"},
 }
 
@@ -67,6 +69,10 @@ class Queue:
     def deliver(self) -> None:
         """Whatever is due should be sent now."""
         self._send(DELIVER)
+
+    def verify(self) -> None:
+        """Whoever is said to want a topic, or no more of it, should be asked now."""
+        self._send(VERIFY)
 
     def is_up(self) -> bool:
         """Whether the broker answers."""

@@ -20,6 +20,7 @@ SAFETY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "stric
 SELECTING_FIELDS = frozenset((
     b"accept-encoding", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since",
 ))
+EXPOSED_HEADERS = "ETag, Last-Modified, Link"
 _MEMORABLE_BYTES = 100
 BROWSABLE = frozenset((FORMATS["atom"], FORMATS["rss"]))
 
@@ -45,12 +46,12 @@ class Representation:
         self.etag = f'"{tag}"'.encode()
         always = _encode({
             "ETag": f'"{tag}"', "Vary": _vary(document), "Cache-Control": f"public, max-age={MAX_AGE_SECONDS}",
-            "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "ETag, Last-Modified",
+            "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED_HEADERS,
             **SAFETY_HEADERS,
         })
         of_content = _encode({
             "Content-Type": f"{document.media_type}; charset=utf-8", "Content-Length": str(len(body)), **encoding,
-            "Last-Modified": http_date(document.last_modified),
+            "Last-Modified": http_date(document.last_modified), **link_of(document),
         })
         self._whole = Answer(200, of_content + always, body)
         # RFC 9110 section 15.4.5: nothing of a content that isn't sent.
@@ -78,6 +79,10 @@ class Representation:
             return parse_etags(_decode(known)).contains_weak(self._tag)
         since = parse_date(_decode(fields.get(b"if-modified-since", b"")))
         return since is not None and self._document.last_modified <= since
+
+
+def link_of(document: Document) -> dict[str, str]:
+    return {"Link": document.link} if document.link else {}
 
 
 def _vary(document: Document) -> str:

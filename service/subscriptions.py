@@ -10,12 +10,19 @@ from typing import Any
 
 from service.clock import new_id
 from service.config import Profile
-from service.errors import Fault, Invalid, NotFound
+from service.errors import Conflict, Fault, Invalid, NotFound
 from service.model import ApiKey, Channel, Role, Subscription, SubscriptionState
 from service.networks import AllowedNetworks, find_callback_fault, host_of
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import make_secret
-from service.storage import Storage, Transaction, claims, deliveries, subscriptions
+from service.storage import Storage, Transaction, claims, deliveries, subscriptions, websub
+from service.websub import deny
+
+
+class HeldByHub(Conflict):
+    """A WebSub subscription changes by what its subscriber confirms, and in no other way."""
+
+    code = "held_by_hub"
 
 
 def validate_subscription(
@@ -45,19 +52,29 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
 def change_subscription(
     storage: Storage, subscription_id: uuid.UUID, change: Mapping[str, Any], caller: ApiKey
 ) -> Subscription:
-    """What still waits goes to the new callback. Raises NotFound."""
+    """What still waits goes to the new callback. Raises NotFound, or HeldByHub for a WebSub subscription."""
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in change.items()}
     with storage.write() as tx:
-        changed = dataclasses.replace(_get(tx, subscription_id, caller), **values)
+        subscription = _get(tx, subscription_id, caller)
+        require_no_topic(subscription)
+        changed = dataclasses.replace(subscription, **values)
         subscriptions.update_subscription(tx, changed)
         deliveries.move_due(tx, subscription_id, host_of(changed.callback))
     return changed
 
 
-def delete_subscription(storage: Storage, subscription_id: uuid.UUID, caller: ApiKey) -> None:
+def require_no_topic(subscription: Subscription) -> None:
+    """Raises HeldByHub for a WebSub subscription."""
+    if subscription.topic:
+        raise HeldByHub()
+
+
+def delete_subscription(storage: Storage, subscription_id: uuid.UUID, caller: ApiKey, now: datetime) -> None:
     """What still waits is given up; the record of what was sent stays. Raises NotFound."""
     with storage.write() as tx:
         subscription = _get(tx, subscription_id, caller)
+        if subscription.topic and subscription.state is SubscriptionState.ACTIVE:
+            websub.insert_intent(tx, deny(subscription, "deleted", now))
         _end(tx, subscription, SubscriptionState.DELETED, "deleted")
 
 

@@ -184,6 +184,8 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
         "state": subscription.state.value,
         "ended_reason": subscription.ended_reason,
         "created_at": iso(subscription.created_at),
+        "topic": subscription.topic,
+        "lease_until": iso(subscription.lease_until),
     }
 
 

@@ -50,6 +50,9 @@ class RecordingQueue:
     def deliver(self) -> None:
         self.nudges.append("deliver")
 
+    def verify(self) -> None:
+        self.nudges.append("verify")
+
     def is_up(self) -> bool:
         return self.up
 

@@ -23,13 +23,15 @@ from service.config import Profile, Settings
 from service.deliveries import plan_due
 from service.edge import Services
 from service.formats import FORMATS
+from service.hub import plan_feeds, settle_intent
 from service.messages import load_catalogue
-from service.model import Attempt, Claim, DeliveryState, Role
+from service.model import Attempt, Claim, DeliveryState, IntentState, Role
 from service.publishing import publish_due
 from service.releases import publish_scheduled
 from service.retries import CLAIM
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
+from service.storage.websub import claim_intents
 from tests.conftest import RecordingQueue, StoppedClock, bearer
 from tests.media import jpeg
 from tests.services.postgres import Postgres
@@ -72,6 +74,16 @@ class Room:
             "partner": "P", "channel": "webhook", "callback": "http://127.0.0.1:9/", "languages": ["zh-Hans", "en"],
         }
         self.public.append(self.call("/v1/subscriptions", order)["id"])
+        for topic in ("/feeds/en.atom", "/feeds/zh.json", "/feeds/en/events.rss"):
+            self._subscribe_by_websub(topic)
+
+    def _subscribe_by_websub(self, topic: str) -> None:
+        """As a subscriber does that confirms at once."""
+        services, now = self.services, self.clock()
+        assert self.client.post("/hub", data=hub_form(services.profile.base_url + topic)).status_code == 202
+        with services.storage.write() as tx:
+            [intent] = claim_intents(tx, "me", limit=1, now=now, until=now + CLAIM)
+        assert settle_intent(services.storage, services.profile, intent, IntentState.VERIFIED, None, now)
 
     def _make_key(self, role: Role, partner: str | None = None) -> dict[str, str]:
         return bearer(keys.make_key(self.services.storage, "key", role, self.clock(), partner)[1])
@@ -111,8 +123,9 @@ class Room:
         publish_due(self.services.storage, self.services.profile, self.clock)
         plan_due(self.services.storage, self.services.profile, self.clock)
         taken: list[bytes] = []
+        plan_feeds(self.services.storage, self.clock)
         while held := self._claim():
-            taken += [claim.body for claim in held]
+            taken += [claim.body + str(claim.link).encode() for claim in held]
             outcomes = [
                 Outcome(
                     claim=claim, state=DeliveryState.DELIVERED, next_attempt_at=None,
@@ -160,6 +173,10 @@ def make_room(
 def database_url() -> str:
     """The settings' own is not used here."""
     return "sqlite:///unused.sqlite3"
+
+
+def hub_form(topic: str) -> dict[str, str]:
+    return {"hub.mode": "subscribe", "hub.topic": topic, "hub.callback": "http://127.0.0.1:9/"}
 
 
 def hide_one_of_each_kind(room: Room) -> None:
@@ -242,6 +259,10 @@ def walk(room: Room, secrets: list[str]) -> Iterator[tuple[str, Seen]]:
     curious = {"Accept-Encoding": "gzip", "Accept-Language": "zh", "If-None-Match": "*"}
     for rule in sorted(room.client.application.url_map.iter_rules(), key=lambda rule: "GET" not in rule.methods):
         methods = (rule.methods or set()) - {"OPTIONS"}
+        if rule.endpoint == "hub.post_hub":
+            for name in values["name"]:
+                topic = f"{room.services.profile.base_url}/feeds/en/{name}"
+                yield from _look(room, "POST", rule.rule, {}, data=hub_form(topic))
         for url in urls_of(rule, values):
             callers = ({},) if rule.endpoint in PUBLIC else ({}, room.partner)
             for method, caller in itertools.product(sorted(methods), callers):
@@ -250,8 +271,10 @@ def walk(room: Room, secrets: list[str]) -> Iterator[tuple[str, Seen]]:
                 yield from _look(room, "GET", url + ask, {**callers[-1], **curious})
 
 
-def _look(room: Room, method: str, url: str, headers: dict[str, str]) -> Iterator[tuple[str, Seen]]:
-    kind = {} if method in ("GET", "HEAD") else {"json": {}}
+def _look(
+    room: Room, method: str, url: str, headers: dict[str, str], **content: Any
+) -> Iterator[tuple[str, Seen]]:
+    kind = {} if method in ("GET", "HEAD") else content or {"json": {}}
     with room.client.open(url, method=method, headers=headers, **kind) as answer:
         seen = [(name, value) for name, value in answer.headers if name != "Date"]
         place = f"{method} {url} {'with a key' if 'Authorization' in headers else ''}"
@@ -270,6 +293,7 @@ def test_no_route_and_no_push_tells_of_what_is_not_public(
         rooms.append(room)
         secrets += room.secrets
     assert pushed[0] == pushed[1] and len(pushed[0]) > 4
+    assert sum(b'rel="self"' in body for body in pushed[0]) > 4, "no feed was sent to its subscribers"
     words = [word.lower().encode() for word in (WORD, CHINESE_WORD, *secrets)]
     assert not any(word in body for word in words for body in map(bytes.lower, pushed[0]))
     shown = 0

@@ -48,6 +48,7 @@ INVALID = sorted(path for path in (FOLDER / "examples/invalid").glob("*.json") i
 ROUTES = {
     "/": {"get"},
     "/docs/": {"get"},
+    "/hub": {"post"},
     "/feeds.opml": {"get"},
     "/feeds/{language}.opml": {"get"},
     "/feeds/{language}.{format}": {"get"},

@@ -8,6 +8,7 @@ import threading
 from service import queue
 from service.clock import utc_now
 from service.deliveries import plan_due
+from service.hub import plan_feeds
 from service.publishing import publish_due
 from service.releases import publish_scheduled
 from workers import context
@@ -44,5 +45,6 @@ def _publish() -> None:
     if published.wait_seconds:
         # Two swaps never share a second; the wait is far below the broker's visibility timeout.
         publish.apply_async(countdown=published.wait_seconds)
-    if plan_due(context.storage(), context.profile(), utc_now):
+    owed = plan_due(context.storage(), context.profile(), utc_now)
+    if owed + plan_feeds(context.storage(), utc_now):
         context.queue().deliver()

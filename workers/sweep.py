@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from service import queue
 from service.clock import utc_now
-from service.storage import events, heartbeats, lines, releases
+from service.hub import end_expired
+from service.storage import events, heartbeats, lines, releases, websub
 from workers import context
 from workers.app import SWEEP_SECONDS, app
 from workers.publish import publish
@@ -16,13 +17,20 @@ HEARTBEAT = "worker"
 
 @app.task(name=queue.SWEEP)
 def sweep() -> None:
-    """Nudge again where events wait for the feeds or for planning, or deliveries are due and unclaimed."""
+    """Nudge again where events wait for the feeds or for planning, or deliveries are due and unclaimed.
+
+    What lasts a certain time ends here.
+    """
     now = utc_now()
     with context.storage().write() as tx:
         heartbeats.keep_heartbeat(tx, HEARTBEAT, now)
         lines.wake_misdated(tx, now)
     with context.storage().read() as tx:
-        open_events = events.list_unpublished(tx, limit=1) or events.list_unplanned(tx, limit=1)
+        open_events = (
+            events.list_unpublished(tx, limit=1) or events.list_unplanned(tx, limit=1)
+            or events.list_unplanned_feeds(tx, limit=1)
+        )
+        unasked = websub.has_due(tx, now)
         due = lines.is_any_due(tx, now)
         publish_at = releases.find_next_publish_at(tx)
     if open_events:
@@ -31,6 +39,9 @@ def sweep() -> None:
         _nudge_at(publish_at, now)
     if due:
         context.queue().deliver()
+    if unasked:
+        context.queue().verify()
+    end_expired(context.storage(), now)
 
 
 def _nudge_at(publish_at: datetime, now: datetime) -> None:

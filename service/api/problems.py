@@ -21,6 +21,7 @@ from service.model import Warning
 from service.releases import RevisionMismatch
 from service.siblings import StaleSiblings
 from service.strict_json import MalformedJson, RepeatedName, TooDeep
+from service.websub import TooManyVerifications
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (PreconditionRequired, 428),
     (IdempotencyKeyReused, 422),
     (Conflict, 409),
+    (TooManyVerifications, 429),
     (WrongMediaType, 415),
     (UnsupportedMedium, 415),
     (PackedBody, 415),
@@ -69,6 +71,8 @@ def answer_error(error: DiglotError) -> Response:
         response.headers["WWW-Authenticate"] = 'Bearer realm="diglot"'
     if isinstance(error, StorageUnavailable | Overloaded):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, TooManyVerifications):
+        response.headers["Retry-After"] = str(error.params["wait_seconds"])
     return response
 
 

@@ -67,7 +67,10 @@ def patch_subscription(subscription_id: str) -> Any:
 @blueprint.delete("/<subscription_id>")
 @requires(Role.STAFF, Role.PARTNER)
 def delete_subscription(subscription_id: str) -> tuple[str, int]:
-    subscriptions.delete_subscription(services().storage, read_id("subscription", subscription_id), caller())
+    subscriptions.delete_subscription(
+        services().storage, read_id("subscription", subscription_id), caller(), services().clock()
+    )
+    services().queue.verify()
     return "", 204
 
 
@@ -77,6 +80,7 @@ def test_subscription(subscription_id: str) -> tuple[Any, int]:
     subscription = _get(subscription_id)
     if subscription.state is not SubscriptionState.ACTIVE:
         raise SubscriptionEnded()
+    subscriptions.require_no_topic(subscription)
     delivery = plan_test(services().storage, subscription, services().clock())
     services().queue.deliver()
     return view_delivery(delivery), 202

@@ -17,6 +17,7 @@ from service.storage import hosts, lines, turns
 from service.storage.deliveries import message_id
 from service.storage.subscriptions import hold
 from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
+from service.storage.websub import State, read_states, retire_older_states
 
 # Names the couriers' turns among PostgreSQL's advisory locks.
 _TURN = 727165
@@ -77,7 +78,8 @@ def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[uuid.U
     hold = deliveries.update().where(deliveries.c.id.in_(ready.with_for_update(skip_locked=True)))
     tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=deliveries.c.attempt + 1, lane=None))
     held = {row.id: row for row in tx.execute(_claimed(list(chosen), owner))}
-    return [_claim(held[id], lane) for id, lane in chosen.items() if id in held]
+    states = read_states(tx, {row.topic for row in held.values() if row.topic})
+    return [_claim(held[id], lane, states.get(held[id].topic)) for id, lane in chosen.items() if id in held]
 
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -144,24 +146,27 @@ def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
     )
     again = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE, overtaken)
     tx.execute(again.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
+    retire_older_states(tx, ids)
 
 
 def _claimed(ids: Sequence[uuid.UUID], owner: str) -> sa.Select[Any]:
     return (
         sa.select(
             deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body,
+            subscriptions.c.topic,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
-        .join(payloads, payloads.c.id == deliveries.c.payload_id)
+        .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
         .where(deliveries.c.id.in_(ids), deliveries.c.claim_owner == owner)
     )
 
 
-def _claim(row: Any, lane: Lane) -> Claim:
+def _claim(row: Any, lane: Lane, state: State | None) -> Claim:
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
-        body=row.body, first_due_at=row.created_at, lane=lane, host=row.host,
+        body=state.body if state else row.body, first_due_at=row.created_at, lane=lane, host=row.host,
+        media_type=state.media_type if state else None, link=state.link if state else None,
     )
 
 

@@ -114,7 +114,7 @@ def _list(
             payloads.c.variant,
         )
         .join(events, events.c.id == deliveries.c.event_id)
-        .join(payloads, payloads.c.id == deliveries.c.payload_id)
+        .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .where(where).order_by(deliveries.c.id.desc()).limit(limit)
     )
@@ -140,5 +140,5 @@ def _delivery(row: Any, tried: tuple[Attempt, ...]) -> Delivery:
         id=row.id, event_id=row.event_id, event_type=EventType(row.type), subscription_id=row.subscription_id,
         partner=row.partner, state=DeliveryState(row.state), created_at=row.created_at, release_id=row.release_id,
         revision=row.revision, next_attempt_at=row.next_attempt_at, delivered_at=row.delivered_at,
-        languages=tuple(filter(None, row.variant.split(","))), attempts=tried,
+        languages=tuple(filter(None, (row.variant or "").split(","))), attempts=tried,
     )

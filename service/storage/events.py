@@ -13,11 +13,13 @@ from service.model import Event, EventType
 from service.storage.tables import events
 
 
-def insert_event(tx: sa.Connection, event: Event, *, published_at: datetime | None = None) -> None:
-    """`published_at` is given for an event that no feed has to carry first."""
+def insert_event(
+    tx: sa.Connection, event: Event, *, published_at: datetime | None = None, is_planned: bool = True
+) -> None:
+    """`published_at` is given for an event that no feed has to carry first; whom it is owed to may be planned later."""
     tx.execute(events.insert().values(
         id=event.id, type=event.type, release_id=event.release_id, revision=event.revision,
-        created_at=event.created_at, published_at=published_at, planned_at=published_at,
+        created_at=event.created_at, published_at=published_at, planned_at=published_at if is_planned else None,
     ))
 
 
@@ -34,7 +36,19 @@ def list_unpublished_of(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> 
 
 def list_unplanned(tx: sa.Connection, *, limit: int) -> list[Event]:
     """Public, but without delivery rows yet, oldest first."""
-    return _list(tx, events.c.published_at.is_not(None), limit)
+    of_releases = events.c.type != EventType.FEED_CHANGED
+    return _list(tx, sa.and_(events.c.published_at.is_not(None), of_releases), limit)
+
+
+def list_unplanned_feeds(tx: sa.Connection, *, limit: int) -> list[Event]:
+    """Changes of feeds whose subscribers are not all owed them yet, oldest first."""
+    return _list(tx, events.c.type == EventType.FEED_CHANGED, limit)
+
+
+def lock_unplanned(tx: sa.Connection, event_id: uuid.UUID) -> bool:
+    """Whether the event still waits to be planned; nobody else plans it until the transaction ends."""
+    query = sa.select(events.c.id).where(events.c.id == event_id, events.c.planned_at.is_(None))
+    return tx.execute(query.with_for_update()).first() is not None
 
 
 def mark_published(tx: sa.Connection, shown: Iterable[Event], now: datetime) -> None:

@@ -52,8 +52,9 @@ def list_by_ids(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[Subscriptio
 
 
 def batch_active(tx: sa.Connection, *, size: int) -> Iterator[list[Subscription]]:
-    """All that are active, oldest first, no more than `size` of them in memory at once."""
-    query = sa.select(subscriptions).where(subscriptions.c.state == SubscriptionState.ACTIVE)
+    """Those that are owed events of releases, oldest first, no more than `size` of them in memory at once."""
+    where = (subscriptions.c.state == SubscriptionState.ACTIVE, subscriptions.c.topic.is_(None))
+    query = sa.select(subscriptions).where(*where)
     query = query.order_by(subscriptions.c.id).limit(size)
     batch = [_subscription(row) for row in tx.execute(query)]
     while batch:
@@ -79,4 +80,5 @@ def _subscription(row: Any) -> Subscription:
         id=row.id, partner=row.partner, channel=Channel(row.channel), callback=row.callback,
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
         state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
+        topic=row.topic, lease_until=row.lease_until,
     )

@@ -164,7 +164,7 @@ subscriptions = sa.Table(
     sa.Column("callback", sa.String(2000), nullable=False),
     sa.Column("languages", sa.JSON, nullable=False),
     sa.Column("categories", sa.JSON, nullable=False),
-    sa.Column("secret", sa.String(120), nullable=False),
+    sa.Column("secret", sa.String(400), nullable=False),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("ended_reason", sa.String(40)),
     sa.Column("created_at", Instant, nullable=False),
@@ -172,6 +172,37 @@ subscriptions = sa.Table(
     sa.Column("host", sa.String(260), nullable=False, server_default=""),
     # By the receiver's Retry-After, nothing is sent before.
     sa.Column("held_until", Instant),
+    sa.Column("topic", sa.String(200)),
+    sa.Column("lease_until", Instant, index=True),
+)
+# WebSub: a subscriber is its topic and its callback.
+sa.Index(
+    "uq_subscriptions_topic", subscriptions.c.topic, subscriptions.c.callback, unique=True,
+    sqlite_where=subscriptions.c.state == "active", postgresql_where=subscriptions.c.state == "active",
+)
+
+# What WebSub subscribers are said to want, until they were asked, and a while longer to count by.
+intents = sa.Table(
+    "intents", metadata, _id(),
+    sa.Column("mode", sa.String(16), nullable=False),
+    sa.Column("topic", sa.String(200), nullable=False),
+    sa.Column("callback", sa.String(2000), nullable=False),
+    sa.Column("host", sa.String(253), nullable=False),
+    sa.Column("secret", sa.String(400), nullable=False),
+    sa.Column("lease_seconds", sa.Integer, nullable=False),
+    sa.Column("reason", sa.String(400)),
+    sa.Column("created_at", Instant, nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("next_attempt_at", Instant),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("claim_owner", sa.String(80)),
+    sa.Column("claim_until", Instant),
+)
+sa.Index("ix_intents_host", intents.c.host, intents.c.created_at)
+sa.Index("ix_intents_subscriber", intents.c.topic, intents.c.callback)
+sa.Index(
+    "ix_intents_due", intents.c.host, intents.c.next_attempt_at,
+    sqlite_where=intents.c.state == "due", postgresql_where=intents.c.state == "due",
 )
 
 # Hosts that failed of late; one that isn't here is well.
@@ -195,7 +226,8 @@ deliveries = sa.Table(
     "deliveries", metadata, _id(),
     sa.Column("event_id", sa.ForeignKey("events.id"), nullable=False),
     sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), nullable=False),
-    sa.Column("payload_id", sa.ForeignKey("payloads.id"), nullable=False),
+    # A topic's subscribers get its document as it is when it is sent.
+    sa.Column("payload_id", sa.ForeignKey("payloads.id")),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("next_attempt_at", Instant),
@@ -248,6 +280,7 @@ documents = sa.Table(
     sa.Column("etag", sa.String(80), nullable=False),
     sa.Column("gzip_etag", sa.String(80), nullable=False),
     sa.Column("last_modified", Instant, nullable=False),
+    sa.Column("link", sa.Text),
 )
 
 # One row: which state of all documents is out, the last instant and the last position given to a release,

@@ -17,7 +17,7 @@ from service.directory import find_new_path, is_retired
 from service.edge import services, speech
 from service.messages import has_message, say
 from service.model import Document, Release
-from service.representations import BROWSABLE, MAX_AGE_SECONDS, SELECTING_FIELDS
+from service.representations import BROWSABLE, EXPOSED_HEADERS, MAX_AGE_SECONDS, SELECTING_FIELDS, link_of
 from service.storage import Transaction, feeds, listings, releases
 from service.web import pages
 
@@ -102,7 +102,8 @@ def _serve(document: Document) -> Response:
     response.vary.add("Accept-Encoding")
     response.headers["Access-Control-Allow-Origin"] = "*"
     _name_media_type(response, document.media_type)
-    response.headers["Access-Control-Expose-Headers"] = "ETag, Last-Modified"
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+    response.headers.update(link_of(document))
     return _cacheable(response)
 
 

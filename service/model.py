@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -47,6 +47,19 @@ class Role(StrEnum):
     STAFF = "staff"
     PARTNER = "partner"
     ADMIN = "admin"
+
+
+class Secret:
+    """A text that `reveal` alone shows: no repr, no log, no JSON does. ``open_`` turns what is kept into the text."""
+
+    __slots__ = ("_kept", "_open")
+
+    def __init__(self, kept: str, open_: Callable[[str], str] = str) -> None:
+        self._kept, self._open = kept, open_
+
+    def reveal(self) -> str:
+        """Raises SecretUnreadable if it is sealed by a key that we don't have."""
+        return self._open(self._kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +235,7 @@ class Subscription:
     callback: str
     languages: tuple[str, ...]
     categories: tuple[str, ...]
-    secret: str = field(repr=False)
+    secret: Secret
     state: SubscriptionState
     created_at: datetime
     ended_reason: str | None = None
@@ -272,7 +285,7 @@ class Claim:
     message_id: str
     channel: Channel
     callback: str
-    secret: str = field(repr=False)
+    secret: Secret
     body: bytes = field(repr=False)
     first_due_at: datetime
 

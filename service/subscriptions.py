@@ -11,7 +11,7 @@ from typing import Any
 from service.clock import new_id
 from service.config import Profile
 from service.errors import Fault, Invalid, NotFound
-from service.model import ApiKey, Channel, Role, Subscription, SubscriptionState
+from service.model import ApiKey, Channel, Role, Secret, Subscription, SubscriptionState
 from service.networks import AllowedNetworks, find_callback_fault
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import make_secret
@@ -35,7 +35,7 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
     subscription = Subscription(
         id=new_id(), partner=order["partner"], channel=Channel(order["channel"]), callback=order["callback"],
         languages=tuple(order["languages"]), categories=tuple(order.get("categories", ())),
-        secret=make_secret(), state=SubscriptionState.ACTIVE, created_at=now,
+        secret=Secret(make_secret()), state=SubscriptionState.ACTIVE, created_at=now,
     )
     with storage.write() as tx:
         subscriptions.insert_subscription(tx, subscription)
@@ -83,7 +83,7 @@ def _get(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscri
 
 def _end(tx: Transaction, subscription: Subscription, state: SubscriptionState, reason: str) -> None:
     # Nothing is signed for it any more, so the secret goes too.
-    ended = dataclasses.replace(subscription, state=state, ended_reason=reason, secret="")
+    ended = dataclasses.replace(subscription, state=state, ended_reason=reason, secret=Secret(""))
     subscriptions.update_subscription(tx, ended)
     claims.abandon_due(tx, subscription.id)
 

@@ -29,7 +29,7 @@ from service.publishing import publish_due
 from service.releases import publish_scheduled
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
-from tests.conftest import RecordingQueue, StoppedClock, bearer
+from tests.conftest import VAULT, RecordingQueue, StoppedClock, bearer
 from tests.media import jpeg
 from tests.services.postgres import Postgres
 
@@ -110,14 +110,14 @@ class Room:
         publish_due(self.services.storage, self.services.profile, self.clock)
         plan_due(self.services.storage, self.services.profile, self.clock)
         taken: list[bytes] = []
-        while claims := self._claim():
-            taken += [claim.body for claim in claims]
+        while held := self._claim():
+            taken += [claim.body for claim in held]
             outcomes = [
                 Outcome(
                     claim=claim, state=DeliveryState.DELIVERED, next_attempt_at=None,
                     attempt=Attempt(number=claim.attempt, started_at=self.clock(), duration_ms=1, status=204),
                 )
-                for claim in claims
+                for claim in held
             ]
             with self.services.storage.write() as tx:
                 assert not claims.record_outcomes(tx, outcomes)
@@ -138,10 +138,10 @@ def make_room(
 
     def make() -> Room:
         if request.param == "sqlite":
-            storage = Storage(f"sqlite:///{tmp_path}/{len(rooms)}.sqlite3")
+            storage = Storage(f"sqlite:///{tmp_path}/{len(rooms)}.sqlite3", vault=VAULT)
         else:
             server: Postgres = request.getfixturevalue("postgres")
-            storage = Storage(server.create_database())
+            storage = Storage(server.create_database(), vault=VAULT)
         storage.migrate()
         clock = StoppedClock()
         services = Services(

@@ -30,6 +30,7 @@ from service.model import (
     ReleaseMedium,
     ReleaseState,
     Role,
+    Secret,
     StoredMedium,
     Subscription,
     SubscriptionState,
@@ -211,7 +212,7 @@ DRAFT = dataclasses.replace(
 )
 SUBSCRIPTION = Subscription(
     id=ID, partner="E", channel="webhook", callback="https://e.example/", languages=("en",), categories=(),
-    secret="whsec_x", state=SubscriptionState.ACTIVE, created_at=NOW,
+    secret=Secret("whsec_x"), state=SubscriptionState.ACTIVE, created_at=NOW,
 )
 DELIVERY = Delivery(
     id=ID, event_id=ID, event_type=EventType.RELEASE_PUBLISHED, subscription_id=ID, partner="E",
@@ -231,7 +232,7 @@ TEST = Event(id=ID, type=EventType.SUBSCRIPTION_TEST, created_at=NOW)
     ("release-view", view_release(RELEASE, PROFILE)),
     ("release-view", view_release(DRAFT, PROFILE)),
     ("subscription-view", view_subscription(SUBSCRIPTION)),
-    ("subscription-view", {**view_subscription(SUBSCRIPTION), "secret": SUBSCRIPTION.secret}),
+    ("subscription-view", {**view_subscription(SUBSCRIPTION), "secret": SUBSCRIPTION.secret.reveal()}),
     ("delivery-view", view_delivery(DELIVERY)),
     ("delivery-view", view_delivery(PING)),
     ("medium-view", view_medium(FILE, PROFILE)),

@@ -36,7 +36,7 @@ def post_subscription() -> tuple[Any, int, dict[str, str]]:
     location = f"{services().profile.base_url}/v1/subscriptions/{subscription.id}"
     # The one time that the secret is shown: no cache may keep it.
     headers = {"Location": location, "Cache-Control": "no-store"}
-    return {**view_subscription(subscription), "secret": subscription.secret}, 201, headers
+    return {**view_subscription(subscription), "secret": subscription.secret.reveal()}, 201, headers
 
 
 @blueprint.get("")

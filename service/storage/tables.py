@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.storage.sealed import Sealed
+
 metadata = sa.MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -164,7 +166,7 @@ subscriptions = sa.Table(
     sa.Column("callback", sa.String(2000), nullable=False),
     sa.Column("languages", sa.JSON, nullable=False),
     sa.Column("categories", sa.JSON, nullable=False),
-    sa.Column("secret", sa.String(120), nullable=False),
+    sa.Column("secret", Sealed, nullable=False),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("ended_reason", sa.String(40)),
     sa.Column("created_at", Instant, nullable=False),

@@ -18,5 +18,5 @@ def push(claim: Claim, now: datetime) -> Generator[Request, Response, Response]:
         "user-agent": f"Diglot/{VERSION}",
         "webhook-id": claim.message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(claim.secret, claim.message_id, timestamp, claim.body),
+        "webhook-signature": sign(claim.secret.reveal(), claim.message_id, timestamp, claim.body),
     }))

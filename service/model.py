@@ -30,6 +30,13 @@ class Channel(StrEnum):
     WEBHOOK = "webhook"
 
 
+class Signature(StrEnum):
+    """Of Standard Webhooks 1.0.0."""
+
+    HMAC = "v1"
+    ED25519 = "v1a"
+
+
 class SubscriptionState(StrEnum):
     ACTIVE = "active"
     ENDED = "ended"
@@ -50,16 +57,19 @@ class Role(StrEnum):
 
 
 class Secret:
-    """A text that `reveal` alone shows: no repr, no log, no JSON does. ``open_`` turns what is kept into the text."""
+    """A text that `reveal` alone shows: no repr, log or JSON does. ``open_`` turns what is ``kept`` into the text."""
 
-    __slots__ = ("_kept", "_open")
+    __slots__ = ("_open", "kept")
 
     def __init__(self, kept: str, open_: Callable[[str], str] = str) -> None:
-        self._kept, self._open = kept, open_
+        self.kept, self._open = kept, open_
 
     def reveal(self) -> str:
         """Raises SecretUnreadable if it is sealed by a key that we don't have."""
-        return self._open(self._kept)
+        return self._open(self.kept)
+
+
+NO_SECRET = Secret("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +237,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end."""
+    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end.
+
+    ``former_secrets`` (as `signing.retire_secret` keeps them) sign too, the last until ``overlap_ends_at``.
+    With a ``public_key`` the secret is a private one, which is never shown.
+    """
 
     id: uuid.UUID
     partner: str
@@ -239,6 +253,13 @@ class Subscription:
     state: SubscriptionState
     created_at: datetime
     ended_reason: str | None = None
+    public_key: str | None = None
+    former_secrets: Secret = NO_SECRET
+    overlap_ends_at: datetime | None = None
+
+    @property
+    def signature(self) -> Signature:
+        return Signature.ED25519 if self.public_key else Signature.HMAC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +307,7 @@ class Claim:
     channel: Channel
     callback: str
     secret: Secret
+    former_secrets: Secret = NO_SECRET
     body: bytes = field(repr=False)
     first_due_at: datetime
 

@@ -10,12 +10,18 @@ from typing import Any
 
 from service.clock import new_id
 from service.config import Profile
-from service.errors import Fault, Invalid, NotFound
-from service.model import ApiKey, Channel, Role, Secret, Subscription, SubscriptionState
+from service.errors import Conflict, Fault, Invalid, NotFound, SecretUnreadable
+from service.model import NO_SECRET, ApiKey, Channel, Role, Secret, Signature, Subscription, SubscriptionState
 from service.networks import AllowedNetworks, find_callback_fault
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
-from service.signing import make_secret
+from service.signing import OVERLAP, find_public_key, make_private_key, make_secret, retire_secret
 from service.storage import Storage, Transaction, claims, subscriptions
+
+
+class SubscriptionEnded(Conflict):
+    """Nothing is sent to a subscription that has ended."""
+
+    code = "subscription_ended"
 
 
 def validate_subscription(
@@ -32,10 +38,11 @@ def validate_subscription(
 
 def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subscription:
     """`order` is a validated document. The subscription gets everything that goes public from now on."""
+    secret = _make_secret(Signature(order.get("signature", Signature.HMAC)))
     subscription = Subscription(
         id=new_id(), partner=order["partner"], channel=Channel(order["channel"]), callback=order["callback"],
         languages=tuple(order["languages"]), categories=tuple(order.get("categories", ())),
-        secret=Secret(make_secret()), state=SubscriptionState.ACTIVE, created_at=now,
+        secret=Secret(secret), public_key=find_public_key(secret), state=SubscriptionState.ACTIVE, created_at=now,
     )
     with storage.write() as tx:
         subscriptions.insert_subscription(tx, subscription)
@@ -48,7 +55,23 @@ def change_subscription(
     """What still waits goes to the new callback. Raises NotFound."""
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in change.items()}
     with storage.write() as tx:
-        changed = dataclasses.replace(_get(tx, subscription_id, caller), **values)
+        changed = dataclasses.replace(_hold(tx, subscription_id, caller), **values)
+        subscriptions.update_subscription(tx, changed)
+    return changed
+
+
+def rotate_secret(
+    storage: Storage, subscription_id: uuid.UUID, caller: ApiKey, now: datetime
+) -> Subscription:
+    """A new secret of the same kind; for a day the former ones sign beside it. Raises NotFound, SubscriptionEnded."""
+    with storage.write() as tx:
+        found = _hold(tx, subscription_id, caller)
+        if found.state is not SubscriptionState.ACTIVE:
+            raise SubscriptionEnded()
+        secret = _make_secret(found.signature)
+        changed = dataclasses.replace(
+            found, secret=Secret(secret), public_key=find_public_key(secret), **_retire(found, now)
+        )
         subscriptions.update_subscription(tx, changed)
     return changed
 
@@ -56,12 +79,13 @@ def change_subscription(
 def delete_subscription(storage: Storage, subscription_id: uuid.UUID, caller: ApiKey) -> None:
     """What still waits is given up; the record of what was sent stays. Raises NotFound."""
     with storage.write() as tx:
-        subscription = _get(tx, subscription_id, caller)
+        subscription = _hold(tx, subscription_id, caller)
         _end(tx, subscription, SubscriptionState.DELETED, "deleted")
 
 
 def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str) -> None:
     """The receiver wants no more."""
+    subscriptions.lock_subscription(tx, subscription_id)
     subscription = subscriptions.find_subscription(tx, subscription_id)
     if subscription and subscription.state is SubscriptionState.ACTIVE:
         _end(tx, subscription, SubscriptionState.ENDED, reason)
@@ -81,9 +105,30 @@ def _get(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscri
     return subscription
 
 
+def _hold(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
+    """As `_get`, and nobody else changes it meanwhile: a row is written whole, a new secret with it."""
+    subscriptions.lock_subscription(tx, subscription_id)
+    return _get(tx, subscription_id, caller)
+
+
+def _retire(subscription: Subscription, now: datetime) -> dict[str, Any]:
+    try:
+        former = retire_secret(subscription.former_secrets.reveal(), subscription.secret.reveal(), now)
+    except SecretUnreadable:
+        # Nothing could be sent with it any more: a new one is the way out.
+        return {"former_secrets": NO_SECRET, "overlap_ends_at": None}
+    return {"former_secrets": Secret(former), "overlap_ends_at": now + OVERLAP}
+
+
+def _make_secret(signature: Signature) -> str:
+    return make_private_key() if signature is Signature.ED25519 else make_secret()
+
+
 def _end(tx: Transaction, subscription: Subscription, state: SubscriptionState, reason: str) -> None:
     # Nothing is signed for it any more, so the secret goes too.
-    ended = dataclasses.replace(subscription, state=state, ended_reason=reason, secret=Secret(""))
+    ended = dataclasses.replace(
+        subscription, state=state, ended_reason=reason, secret=NO_SECRET, former_secrets=NO_SECRET
+    )
     subscriptions.update_subscription(tx, ended)
     claims.abandon_due(tx, subscription.id)
 

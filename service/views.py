@@ -183,6 +183,9 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
         "categories": list(subscription.categories),
         "state": subscription.state.value,
         "ended_reason": subscription.ended_reason,
+        "signature": subscription.signature.value,
+        "public_key": subscription.public_key,
+        "overlap_ends_at": iso(subscription.overlap_ends_at),
         "created_at": iso(subscription.created_at),
     }
 

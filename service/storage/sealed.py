@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from service.errors import SecretUnreadable
 from service.model import Secret
 from service.vault import Vault
 
@@ -11,7 +12,7 @@ from service.vault import Vault
 class Sealed(sa.TypeDecorator[Secret]):
     """A Secret, sealed as it is written, and opened when it is revealed: a row that can't be opened harms no other.
 
-    The empty text stays empty.
+    The empty text stays empty, and what can't be opened as it is, so that the rest of its row can change.
     """
 
     impl = sa.Text
@@ -20,7 +21,10 @@ class Sealed(sa.TypeDecorator[Secret]):
     def process_bind_param(self, value: Secret | None, dialect: sa.Dialect) -> str | None:
         if value is None:
             return None
-        text = value.reveal()
+        try:
+            text = value.reveal()
+        except SecretUnreadable:
+            return value.kept
         return vault_of(dialect).seal(text) if text else ""
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Secret | None:

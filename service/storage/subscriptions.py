@@ -28,6 +28,11 @@ def find_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscrip
     return _subscription(row) if row else None
 
 
+def lock_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
+    """Nobody else changes it until the transaction ends."""
+    tx.execute(sa.select(subscriptions.c.id).where(subscriptions.c.id == subscription_id).with_for_update())
+
+
 def list_subscriptions(
     tx: sa.Connection, *, limit: int, before: uuid.UUID | None = None, partner: str | None = None
 ) -> list[Subscription]:
@@ -64,4 +69,5 @@ def _subscription(row: Any) -> Subscription:
         id=row.id, partner=row.partner, channel=Channel(row.channel), callback=row.callback,
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
         state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
+        public_key=row.public_key, former_secrets=row.former_secrets, overlap_ends_at=row.overlap_ends_at,
     )

@@ -170,6 +170,9 @@ subscriptions = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("ended_reason", sa.String(40)),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("public_key", sa.String(60)),
+    sa.Column("former_secrets", Sealed, nullable=False, server_default=""),
+    sa.Column("overlap_ends_at", Instant),
 )
 
 # A body stands once for all subscriptions that get the same bytes of an event.

@@ -1,10 +1,9 @@
-"""What each subscription is owed: planning, the bytes that are pushed, and the decision after an attempt."""
+"""What each subscription is owed: planning, and the decision after an attempt."""
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -12,9 +11,19 @@ from typing import Any
 
 from service.clock import Clock, new_id
 from service.config import Profile
-from service.model import Delivery, DeliveryState, Event, EventType, Release, Subscription
+from service.model import (
+    Delivery,
+    DeliveryState,
+    Event,
+    EventType,
+    Format,
+    LanguageChoice,
+    Release,
+    Subscription,
+    Variant,
+)
+from service.payloads import make_payload, test_payload
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
-from service.views import iso, view_public_release, view_withdrawal
 
 # Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
 WAITS = tuple(timedelta(seconds=seconds) for seconds in (
@@ -90,7 +99,7 @@ def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> in
             return 0
         # First of all, so that a courier either has one of these already, and is counted, or gets none.
         claims.retire_waiting(tx, release.id)
-        owed = {s.id: _languages(event, s, release) for s in _list_owed(tx, event, release)}
+        owed = {s.id: choose_variant(event, s, release) for s in _list_owed(tx, event, release)}
         bodies = _insert_payloads(tx, event, release, set(owed.values()), profile)
         rows = [{"id": new_id(), "subscription_id": id, "payload_id": bodies[owed[id]]} for id in owed]
         deliveries.insert_deliveries(tx, event, rows, now)
@@ -118,19 +127,28 @@ def _list_owed(tx: Transaction, event: Event, release: Release) -> Iterator[Subs
             yield subscription
 
 
-def _languages(event: Event, subscription: Subscription, release: Release) -> tuple[str, ...]:
-    """A withdrawal concerns every edition, also one that is no longer ordered."""
-    return release.languages if event.type is EventType.RELEASE_WITHDRAWN else subscription.languages
+def choose_variant(event: Event, subscription: Subscription, release: Release) -> Variant:
+    """In the ordered languages that there are, or all where none is left, in the release's order.
+
+    A withdrawal concerns every edition, also one that is no longer ordered.
+    """
+    if event.type is EventType.RELEASE_WITHDRAWN:
+        return Variant(subscription.format, release.languages)
+    chosen = [language for language in subscription.languages if release.edition(language)] or list(release.languages)
+    if subscription.language_choice is LanguageChoice.FIRST_AVAILABLE:
+        chosen = chosen[:1]
+    return Variant(subscription.format, tuple(language for language in release.languages if language in chosen))
 
 
 def _insert_payloads(
-    tx: Transaction, event: Event, release: Release, variants: Iterable[tuple[str, ...]], profile: Profile
-) -> dict[tuple[str, ...], Any]:
+    tx: Transaction, event: Event, release: Release, variants: Iterable[Variant], profile: Profile
+) -> dict[Variant, Any]:
     ids = {}
-    for languages in variants:
-        ids[languages] = new_id()
-        body = release_body(event, release, languages, profile)
-        deliveries.insert_payload(tx, ids[languages], event.id, ",".join(languages), body)
+    for variant in variants:
+        ids[variant] = new_id()
+        deliveries.insert_payload(
+            tx, ids[variant], event.id, variant, make_payload(event, release, variant, profile)
+        )
     return ids
 
 
@@ -140,7 +158,8 @@ def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> De
     delivery_id, payload_id = new_id(), new_id()
     with storage.write() as tx:
         events.insert_event(tx, event, published_at=now)
-        deliveries.insert_payload(tx, payload_id, event.id, "", test_body(event, subscription))
+        variant = Variant(Format.DIGLOT, ())
+        deliveries.insert_payload(tx, payload_id, event.id, variant, test_payload(event, subscription))
         row = {"id": delivery_id, "subscription_id": subscription.id, "payload_id": payload_id}
         deliveries.insert_deliveries(tx, event, [row], now)
         delivery = deliveries.find_delivery(tx, delivery_id)
@@ -154,21 +173,3 @@ def wants(subscription: Subscription, release: Release) -> bool:
     return has_language and (
         not subscription.categories or not set(subscription.categories).isdisjoint(release.categories)
     )
-
-
-def release_body(event: Event, release: Release, languages: Sequence[str], profile: Profile) -> bytes:
-    """The JSON that is pushed: the release with the editions that were ordered, or that it was withdrawn."""
-    if event.type is EventType.RELEASE_WITHDRAWN:
-        return _body(event, {"release": view_withdrawal(release, languages, profile)})
-    is_correction = event.type is EventType.RELEASE_CORRECTED
-    view = view_public_release(release, languages, profile, is_correction=is_correction)
-    return _body(event, {"release": view})
-
-
-def test_body(event: Event, subscription: Subscription) -> bytes:
-    return _body(event, {"subscription": {"id": str(subscription.id), "partner": subscription.partner}})
-
-
-def _body(event: Event, data: Mapping[str, Any]) -> bytes:
-    message = {"type": event.type.value, "timestamp": iso(event.created_at), "data": data}
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()

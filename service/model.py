@@ -30,6 +30,21 @@ class Channel(StrEnum):
     WEBHOOK = "webhook"
 
 
+class Format(StrEnum):
+    """What a webhook is sent."""
+
+    DIGLOT = "diglot"
+    NINJS = "ninjs"
+    ATOM = "atom"
+
+
+class LanguageChoice(StrEnum):
+    """Which of the ordered languages are sent: all that a release has, or the first of them that it has."""
+
+    ALL = "all"
+    FIRST_AVAILABLE = "first_available"
+
+
 class Signature(StrEnum):
     """Of Standard Webhooks 1.0.0."""
 
@@ -253,6 +268,8 @@ class Subscription:
     state: SubscriptionState
     created_at: datetime
     ended_reason: str | None = None
+    format: Format = Format.DIGLOT
+    language_choice: LanguageChoice = LanguageChoice.ALL
     public_key: str | None = None
     former_secrets: Secret = NO_SECRET
     overlap_ends_at: datetime | None = None
@@ -273,9 +290,25 @@ class Attempt:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What the body of an event depends on: subscriptions with the same one are sent the same bytes."""
+
+    format: Format
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is sent, and its media type."""
+
+    media_type: str
+    body: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event owed to one subscription. ``languages`` are those that it was ordered in."""
+    """One event owed to one subscription. ``languages`` are those that it is sent in."""
 
     id: uuid.UUID
     event_id: uuid.UUID
@@ -288,6 +321,7 @@ class Delivery:
     revision: int | None = None
     next_attempt_at: datetime | None = None
     delivered_at: datetime | None = None
+    format: Format = Format.DIGLOT
     languages: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
@@ -309,6 +343,7 @@ class Claim:
     secret: Secret
     former_secrets: Secret = NO_SECRET
     body: bytes = field(repr=False)
+    media_type: str = "application/json"
     first_due_at: datetime
 
 

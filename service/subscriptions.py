@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from service.clock import new_id
 from service.config import Profile
 from service.errors import Conflict, Fault, Invalid, NotFound, SecretUnreadable
-from service.model import NO_SECRET, ApiKey, Channel, Role, Secret, Signature, Subscription, SubscriptionState
+from service.model import (
+    NO_SECRET,
+    ApiKey,
+    Channel,
+    Format,
+    LanguageChoice,
+    Role,
+    Secret,
+    Signature,
+    Subscription,
+    SubscriptionState,
+)
 from service.networks import AllowedNetworks, find_callback_fault
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import OVERLAP, find_public_key, make_private_key, make_secret, retire_secret
@@ -41,9 +52,12 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
     secret = _make_secret(Signature(order.get("signature", Signature.HMAC)))
     subscription = Subscription(
         id=new_id(), partner=order["partner"], channel=Channel(order["channel"]), callback=order["callback"],
-        languages=tuple(order["languages"]), categories=tuple(order.get("categories", ())),
+        languages=tuple(order["languages"]), format=Format(order.get("format", Format.DIGLOT)),
+        language_choice=LanguageChoice(order.get("language_choice", LanguageChoice.ALL)),
+        categories=tuple(order.get("categories", ())),
         secret=Secret(secret), public_key=find_public_key(secret), state=SubscriptionState.ACTIVE, created_at=now,
     )
+    _check_languages(subscription)
     with storage.write() as tx:
         subscriptions.insert_subscription(tx, subscription)
     return subscription
@@ -52,10 +66,11 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
 def change_subscription(
     storage: Storage, subscription_id: uuid.UUID, change: Mapping[str, Any], caller: ApiKey
 ) -> Subscription:
-    """What still waits goes to the new callback. Raises NotFound."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in change.items()}
+    """What still waits goes to the new callback. Raises NotFound, and Invalid where the whole contradicts itself."""
+    values = {name: _KINDS.get(name, _as_kept)(value) for name, value in change.items()}
     with storage.write() as tx:
         changed = dataclasses.replace(_hold(tx, subscription_id, caller), **values)
+        _check_languages(changed)
         subscriptions.update_subscription(tx, changed)
     return changed
 
@@ -109,6 +124,20 @@ def _hold(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscr
     """As `_get`, and nobody else changes it meanwhile: a row is written whole, a new secret with it."""
     subscriptions.lock_subscription(tx, subscription_id)
     return _get(tx, subscription_id, caller)
+
+
+def _as_kept(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+_KINDS: Mapping[str, Callable[[Any], Any]] = {"format": Format, "language_choice": LanguageChoice}
+
+
+def _check_languages(subscription: Subscription) -> None:
+    """An Atom entry has one language (RFC 4287 section 2). Raises Invalid."""
+    takes_all = subscription.language_choice is LanguageChoice.ALL
+    if subscription.format is Format.ATOM and takes_all and len(subscription.languages) > 1:
+        raise Invalid([Fault(pointer="/languages", code="one_language")])
 
 
 def _retire(subscription: Subscription, now: datetime) -> dict[str, Any]:

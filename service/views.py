@@ -64,6 +64,7 @@ def view_public_release(
         "state": "corrected" if is_correction else "published",
         "published_at": iso(release.published_at),
         "updated_at": iso(release.updated_at),
+        "languages": list(languages),
         **_content(release, languages, profile),
         # Of a revision that nobody outside has seen there is nothing to note.
         "change_note": dict(release.change_note) if is_correction else {},
@@ -77,6 +78,7 @@ def view_withdrawal(release: Release, languages: Sequence[str], profile: Profile
         "published_at": iso(release.published_at),
         "withdrawn_at": iso(release.withdrawn_at),
         "withdrawal": _view_withdrawal(release.withdrawal),
+        "languages": list(languages),
         "editions": {
             language: {"url": _page_url(profile, language, release.slug)} for language in languages
         },
@@ -180,6 +182,8 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
         "channel": subscription.channel,
         "callback": subscription.callback,
         "languages": list(subscription.languages),
+        "language_choice": subscription.language_choice.value,
+        "format": subscription.format.value,
         "categories": list(subscription.categories),
         "state": subscription.state.value,
         "ended_reason": subscription.ended_reason,
@@ -199,6 +203,8 @@ def view_delivery(delivery: Delivery) -> dict[str, Any]:
         "revision": delivery.revision,
         "subscription_id": str(delivery.subscription_id),
         "partner": delivery.partner,
+        "format": delivery.format.value,
+        "languages": list(delivery.languages),
         "state": delivery.state.value,
         "created_at": iso(delivery.created_at),
         "next_attempt_at": iso(delivery.next_attempt_at),

@@ -263,6 +263,7 @@ def test_no_route_and_no_push_tells_of_what_is_not_public(
     pushed, rooms, secrets = [], [], []
     for has_secrets in (True, False):
         ids = Ids()
+        monkeypatch.setattr("service.subscriptions.make_secret", lambda: "whsec_a2V5")
         monkeypatch.setattr("uuid_utils.compat.uuid7", ids)
         room = make_room()
         pushed.append(live(room, ids, has_secrets=has_secrets))

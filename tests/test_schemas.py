@@ -15,7 +15,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import schemas
-from service import deliveries
+from service import payloads
 from service.api.openapi import build_openapi
 from service.config import Language, Profile
 from service.model import (
@@ -239,8 +239,8 @@ TEST = Event(id=ID, type=EventType.SUBSCRIPTION_TEST, created_at=NOW)
     ("medium-view", view_medium(FILE, PROFILE)),
     ("medium-view", view_medium(dataclasses.replace(FILE, width=None, height=None, name="I"), PROFILE)),
     ("key-view", view_key(ApiKey(id=ID, name="F", role=Role.PARTNER, created_at=NOW, partner="E"))),
-    ("push", json.loads(deliveries.release_body(EVENT, RELEASE, ["en"], PROFILE))),
-    ("push", json.loads(deliveries.test_body(TEST, SUBSCRIPTION))),
+    ("push", json.loads(payloads.release_body(EVENT, RELEASE, ["en"], PROFILE))),
+    ("push", json.loads(payloads.test_payload(TEST, SUBSCRIPTION).body)),
 ])
 def test_what_the_service_shows_is_what_the_contract_says(name: str, document: dict[str, Any]) -> None:
     assert [(error.instance_path, error.message) for error in schemas.find_validator(name).iter_errors(document)] == []

@@ -119,7 +119,7 @@ def _claimed(ids: Sequence[uuid.UUID]) -> sa.Select[Any]:
     return (
         sa.select(
             deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body,
-            subscriptions.c.former_secrets,
+            subscriptions.c.former_secrets, payloads.c.media_type,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .join(payloads, payloads.c.id == deliveries.c.payload_id)
@@ -133,6 +133,7 @@ def _claim(row: Any) -> Claim:
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
         body=row.body, first_due_at=row.created_at, former_secrets=row.former_secrets,
+        media_type=row.media_type,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Channel, Subscription, SubscriptionState
+from service.model import Channel, Format, LanguageChoice, Subscription, SubscriptionState
 from service.storage.tables import subscriptions
 
 
@@ -69,5 +69,6 @@ def _subscription(row: Any) -> Subscription:
         id=row.id, partner=row.partner, channel=Channel(row.channel), callback=row.callback,
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
         state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
-        public_key=row.public_key, former_secrets=row.former_secrets, overlap_ends_at=row.overlap_ends_at,
+        format=Format(row.format), language_choice=LanguageChoice(row.language_choice), public_key=row.public_key,
+        former_secrets=row.former_secrets, overlap_ends_at=row.overlap_ends_at,
     )

@@ -170,6 +170,8 @@ subscriptions = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("ended_reason", sa.String(40)),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("format", sa.String(16), nullable=False, server_default="diglot"),
+    sa.Column("language_choice", sa.String(20), nullable=False, server_default="all"),
     sa.Column("public_key", sa.String(60)),
     sa.Column("former_secrets", Sealed, nullable=False, server_default=""),
     sa.Column("overlap_ends_at", Instant),
@@ -180,6 +182,7 @@ payloads = sa.Table(
     "payloads", metadata, _id(),
     sa.Column("event_id", sa.ForeignKey("events.id"), nullable=False),
     sa.Column("variant", sa.String(400), nullable=False),
+    sa.Column("media_type", sa.String(80), nullable=False, server_default="application/json"),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("event_id", "variant"),
 )

@@ -15,7 +15,7 @@ def push(claim: Claim, now: datetime) -> Generator[Request, Response, Response]:
     timestamp = int(now.timestamp())
     live = [claim.secret.reveal(), *list_former(claim.former_secrets.reveal(), now)]
     return (yield Request(claim.callback, claim.body, {
-        "content-type": "application/json",
+        "content-type": claim.media_type,
         "user-agent": f"Diglot/{VERSION}",
         "webhook-id": claim.message_id,
         "webhook-timestamp": str(timestamp),

@@ -1,4 +1,4 @@
-"""Secrets are sealed, which makes them longer; a new one signs beside the former ones."""
+"""Secrets are sealed and replaced with an overlap; formats, languages and signatures are chosen."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,9 +10,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # SQLite heeds no lengths, and would make the table anew.
-    if op.get_bind().dialect.name == "postgresql":
-        op.alter_column("subscriptions", "secret", type_=sa.Text)
+    with op.batch_alter_table("subscriptions") as table:
+        table.alter_column("secret", existing_type=sa.String(120), existing_nullable=False, type_=sa.Text)
+    op.add_column("subscriptions", sa.Column("format", sa.String(16), nullable=False, server_default="diglot"))
+    op.add_column("subscriptions", sa.Column("language_choice", sa.String(20), nullable=False, server_default="all"))
+    op.add_column(
+        "payloads", sa.Column("media_type", sa.String(80), nullable=False, server_default="application/json")
+    )
     op.add_column("subscriptions", sa.Column("public_key", sa.String(60)))
     op.add_column("subscriptions", sa.Column("former_secrets", sa.Text, nullable=False, server_default=""))
     op.add_column("subscriptions", sa.Column("overlap_ends_at", sa.DateTime(timezone=True)))
@@ -20,5 +24,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # The longer column stays: what is sealed in it would not fit.
-    for name in ("overlap_ends_at", "former_secrets", "public_key"):
+    op.drop_column("payloads", "media_type")
+    for name in ("overlap_ends_at", "former_secrets", "public_key", "language_choice", "format"):
         op.drop_column("subscriptions", name)

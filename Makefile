@@ -32,7 +32,7 @@ bench: $(VENV)/.dev ## measure against Celery, nginx and a long past (ONLY=scale
 
 check: $(VENV)/.dev ## lint the container files
 	$(BIN)/hadolint Dockerfile
-	POSTGRES_PASSWORD=check DIGLOT_ADMIN_KEY=check $(BIN)/docker-compose -f compose.yaml config --quiet
+	POSTGRES_PASSWORD=check DIGLOT_ADMIN_KEY=check DIGLOT_SECRET_KEY=check $(BIN)/docker-compose -f compose.yaml config --quiet
 
 # The hashes live in two files without any address; the runtime never installs the test tools.
 lock: ## resolve pyproject.toml into hashed requirements (needs uv)

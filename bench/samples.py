@@ -8,8 +8,8 @@ from typing import Any
 
 from service.clock import new_id, utc_now
 from service.config import Profile
-from service.deliveries import release_body
 from service.model import Event, EventType, Release, ReleaseState
+from service.payloads import release_body
 from service.releases import accept_release
 from service.storage import Storage
 from service.validation import validate_release

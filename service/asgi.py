@@ -15,6 +15,7 @@ from service.errors import ConfigurationError, StorageUnavailable
 from service.hatch import Hatch
 from service.queue import Queue
 from service.storage import Storage
+from service.vault import open_vault
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
@@ -25,7 +26,7 @@ if settings.redis_url is None:
 services = Services(
     settings=settings,
     profile=load_profile(settings.profile_path),
-    storage=Storage(settings.database_url),
+    storage=Storage(settings.database_url, vault=open_vault(settings)),
     queue=Queue(settings.redis_url),
     clock=utc_now,
 )

@@ -12,12 +12,13 @@ import click
 from service import keys, supervisor
 from service.clock import utc_now
 from service.config import Profile, Settings, load_profile, read_settings
-from service.errors import DiglotError, Invalid
+from service.errors import ConfigurationError, DiglotError, Invalid
 from service.messages import say
 from service.model import Role
 from service.publishing import publish_due
-from service.storage import Storage
+from service.storage import Storage, resealing
 from service.storage import keys as stored
+from service.vault import open_vault
 
 
 @click.group()
@@ -46,11 +47,14 @@ def migrate() -> None:
 
 def prepare(settings: Settings, profile: Profile) -> None:
     """All that must stand before the first request; harmless to repeat."""
-    storage = Storage(settings.database_url)
+    storage = Storage(settings.database_url, vault=open_vault(settings))
     storage.migrate()
     made = keys.ensure_admin(storage, settings.admin_key, utc_now())
     publish_due(storage, profile, utc_now)
+    hint = find_secrets_hint(storage)
     storage.close()
+    if hint:
+        click.echo(f"  {hint}", err=True)
     _greet(settings, profile, made)
 
 
@@ -78,6 +82,33 @@ def _greet(settings: Settings, profile: Profile, made: str | None) -> None:
 
 def _announce(settings: Settings) -> None:
     click.echo(f"Ready: listening on {supervisor.HOST}:{settings.port}. Ctrl-C stops it.")
+
+
+def find_secrets_hint(storage: Storage) -> str | None:
+    """What to say where secrets are stored that the first key did not seal."""
+    if lost := resealing.count_lost(storage):
+        return (
+            f"Careful: {lost} stored secrets were sealed with a key that is missing, so that nothing can be sent with "
+            "them. Put that key back into DIGLOT_SECRET_KEY or the file secret.key, after the first one."
+        )
+    if stale := resealing.count_stale(storage):
+        return f"{stale} stored secrets are not sealed with the newest key: run `diglot rotate-secrets`."
+    return None
+
+
+@diglot.command("rotate-secrets")
+def rotate_secrets() -> None:
+    """Seal every stored secret with the first key of DIGLOT_SECRET_KEY. May be stopped, and run again to go on."""
+    settings = read_settings()
+    storage = Storage(settings.database_url, vault=open_vault(settings))
+    sealed = lost = 0
+    with click.progressbar(length=resealing.count_stale(storage), label="Sealing") as bar:
+        for batch in resealing.reseal(storage):
+            sealed, lost = sealed + batch.sealed, lost + batch.lost
+            bar.update(batch.sealed + batch.lost)
+    click.echo(f"{sealed} secrets are sealed with the newest key now.")
+    if lost:
+        raise ConfigurationError(reason=f"{lost} could not be opened: the key that sealed them is missing")
 
 
 @diglot.group("keys")

@@ -17,7 +17,7 @@ from service.messages import UiLanguage, say, ui_language
 from service.networks import AllowedNetworks
 from service.schema_faults import find_schema_faults, json_pointer
 from service.text import strip_non_xml
-from service.variables import read_admin_key, read_database_url, read_redis_url
+from service.variables import read_admin_key, read_database_url, read_redis_url, read_secret_keys
 
 VERSION = "0.1.0"
 DEFAULT_PORT = 8080
@@ -109,6 +109,7 @@ class Settings:
     database_url: str = field(repr=False)
     redis_url: str | None = field(repr=False)
     admin_key: str | None = field(repr=False)
+    secret_keys: tuple[str, ...] = field(repr=False)
     allowed_networks: AllowedNetworks
     max_body_bytes: int
     max_media_bytes: int
@@ -128,6 +129,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database_url=read_database_url(environ, data_dir),
         redis_url=read_redis_url(environ),
         admin_key=read_admin_key(environ),
+        secret_keys=read_secret_keys(environ),
         allowed_networks=AllowedNetworks.parse(environ.get("DIGLOT_ALLOW_NETWORKS", "")),
         max_body_bytes=_whole_number(environ, "DIGLOT_MAX_BODY_BYTES", DEFAULT_BODY_LIMIT, most=2**31),
         max_media_bytes=_whole_number(environ, "DIGLOT_MAX_MEDIA_BYTES", DEFAULT_MEDIA_LIMIT, most=2**31),

@@ -1,19 +1,18 @@
-"""What each subscription is owed: planning, and the bytes that are pushed."""
+"""What each subscription is owed, and planning it."""
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from service.clock import Clock, new_id
 from service.config import Profile
-from service.model import Delivery, Event, EventType, Release, Subscription
+from service.model import Delivery, Event, EventType, Format, LanguageChoice, Release, Subscription, Variant
 from service.networks import host_of
+from service.payloads import make_payload, test_payload
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
-from service.views import iso, view_public_release, view_withdrawal
 
 PLAN_BATCH = 50
 SUBSCRIPTION_BATCH = 1000
@@ -78,22 +77,33 @@ def _list_owed(
             yield subscription
 
 
+def choose_variant(event: Event, subscription: Subscription, release: Release) -> Variant:
+    """In the ordered languages that there are, or all where none is left, in the release's order.
+
+    A withdrawal concerns every edition, also one that is no longer ordered.
+    """
+    if event.type is EventType.RELEASE_WITHDRAWN:
+        return Variant(subscription.format, release.languages)
+    chosen = [language for language in subscription.languages if release.edition(language)] or list(release.languages)
+    if subscription.language_choice is LanguageChoice.FIRST_AVAILABLE:
+        chosen = chosen[:1]
+    return Variant(subscription.format, tuple(language for language in release.languages if language in chosen))
+
+
 class _Bodies:
     """The bytes of one event, written once for all subscriptions that get the same."""
 
     def __init__(self, tx: Transaction, event: Event, release: Release, profile: Profile) -> None:
         self._tx, self._event, self._release, self._profile = tx, event, release, profile
-        self._ids: dict[tuple[str, ...], uuid.UUID] = {}
+        self._ids: dict[Variant, uuid.UUID] = {}
 
     def find_id(self, subscription: Subscription) -> uuid.UUID:
-        # A withdrawal concerns every edition, also one that is no longer ordered.
-        is_withdrawal = self._event.type is EventType.RELEASE_WITHDRAWN
-        languages = self._release.languages if is_withdrawal else subscription.languages
-        if languages not in self._ids:
-            self._ids[languages] = new_id()
-            body = release_body(self._event, self._release, languages, self._profile)
-            deliveries.insert_payload(self._tx, self._ids[languages], self._event.id, ",".join(languages), body)
-        return self._ids[languages]
+        variant = choose_variant(self._event, subscription, self._release)
+        if variant not in self._ids:
+            self._ids[variant] = new_id()
+            payload = make_payload(self._event, self._release, variant, self._profile)
+            deliveries.insert_payload(self._tx, self._ids[variant], self._event.id, variant, payload)
+        return self._ids[variant]
 
 
 def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> Delivery:
@@ -103,7 +113,8 @@ def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> De
     row = _row(subscription, payload_id)
     with storage.write() as tx:
         events.insert_event(tx, event, published_at=now)
-        deliveries.insert_payload(tx, payload_id, event.id, "", test_body(event, subscription))
+        variant = Variant(Format.DIGLOT, ())
+        deliveries.insert_payload(tx, payload_id, event.id, variant, test_payload(event, subscription))
         deliveries.insert_deliveries(tx, event, [row], now)
         delivery = deliveries.find_delivery(tx, row["id"])
     assert delivery
@@ -116,21 +127,3 @@ def wants(subscription: Subscription, release: Release) -> bool:
     return has_language and (
         not subscription.categories or not set(subscription.categories).isdisjoint(release.categories)
     )
-
-
-def release_body(event: Event, release: Release, languages: Sequence[str], profile: Profile) -> bytes:
-    """The JSON that is pushed: the release with the editions that were ordered, or that it was withdrawn."""
-    if event.type is EventType.RELEASE_WITHDRAWN:
-        return _body(event, {"release": view_withdrawal(release, languages, profile)})
-    is_correction = event.type is EventType.RELEASE_CORRECTED
-    view = view_public_release(release, languages, profile, is_correction=is_correction)
-    return _body(event, {"release": view})
-
-
-def test_body(event: Event, subscription: Subscription) -> bytes:
-    return _body(event, {"subscription": {"id": str(subscription.id), "partner": subscription.partner}})
-
-
-def _body(event: Event, data: Mapping[str, Any]) -> bytes:
-    message = {"type": event.type.value, "timestamp": iso(event.created_at), "data": data}
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()

@@ -72,6 +72,12 @@ class StorageUnavailable(DiglotError):
     code = "storage_unavailable"
 
 
+class SecretUnreadable(DiglotError):
+    """A stored secret was sealed by a key that isn't among ours, or changed since. ``key`` is that key's name."""
+
+    code = "secret_unreadable"
+
+
 class ConfigurationError(DiglotError):
     """The environment or the newsroom profile can't be used."""
 

@@ -175,11 +175,11 @@ def make_feed(profile: Profile, listing: Listing) -> Feed:
 def feed_title(profile: Profile, language: Language, category: str) -> str:
     """The newsroom's name, and the category's where there is one."""
     newsroom = profile.text_in(profile.name, language.tag)
-    return f"{newsroom} – {category_name(profile, language, category)}" if category else newsroom
+    return f"{newsroom} – {category_name(profile, language.tag, category)}" if category else newsroom
 
 
-def category_name(profile: Profile, language: Language, term: str) -> str:
-    return profile.text_in(profile.categories.get(term, {}), language.tag) or term
+def category_name(profile: Profile, tag: str, term: str) -> str:
+    return profile.text_in(profile.categories.get(term, {}), tag) or term
 
 
 def entry_id(release_id: uuid.UUID, language: str) -> str:
@@ -236,6 +236,6 @@ def _entry(profile: Profile, language: Language, release: Release, edition: Edit
         published=release.published_at or release.updated_at,
         updated=release.updated_at,
         related=tuple(Related(other.tag, profile.page_url(other, release.slug)) for other in siblings),
-        categories=tuple(Category(term, category_name(profile, language, term)) for term in release.categories),
+        categories=tuple(Category(term, category_name(profile, language.tag, term)) for term in release.categories),
         media=media_in(release.media, profile, language.tag),
     )

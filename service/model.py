@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -44,6 +44,28 @@ class Channel(StrEnum):
     WEBSUB = "websub"
 
 
+class Format(StrEnum):
+    """What a webhook is sent."""
+
+    DIGLOT = "diglot"
+    NINJS = "ninjs"
+    ATOM = "atom"
+
+
+class LanguageChoice(StrEnum):
+    """Which of the ordered languages are sent: all that a release has, or the first of them that it has."""
+
+    ALL = "all"
+    FIRST_AVAILABLE = "first_available"
+
+
+class Signature(StrEnum):
+    """Of Standard Webhooks 1.0.0."""
+
+    HMAC = "v1"
+    ED25519 = "v1a"
+
+
 class SubscriptionState(StrEnum):
     ACTIVE = "active"
     ENDED = "ended"
@@ -63,6 +85,28 @@ class Role(StrEnum):
     STAFF = "staff"
     PARTNER = "partner"
     ADMIN = "admin"
+
+
+class Secret:
+    """A text that `reveal` alone shows: no repr, log or JSON does. ``open_`` turns what is ``kept`` into the text."""
+
+    __slots__ = ("_open", "kept")
+
+    def __init__(self, kept: str, open_: Callable[[str], str] = str) -> None:
+        self.kept, self._open = kept, open_
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.kept == other.kept
+
+    def __hash__(self) -> int:
+        return hash(self.kept)
+
+    def reveal(self) -> str:
+        """Raises SecretUnreadable if it is sealed by a key that we don't have."""
+        return self._open(self.kept)
+
+
+NO_SECRET = Secret("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +278,8 @@ class Subscription:
 
     Of WebSub alone: the ``topic`` is a feed, named by its path because the newsroom's own address may change, the
     subscription ends at ``lease_until``, and without a ``secret`` its pushes bear no signature.
+    ``former_secrets`` (as `signing.retire_secret` keeps them) sign too, the last until ``overlap_ends_at``.
+    With a ``public_key`` the secret is a private one, which is never shown.
     """
 
     id: uuid.UUID
@@ -242,12 +288,21 @@ class Subscription:
     callback: str
     languages: tuple[str, ...]
     categories: tuple[str, ...]
-    secret: str = field(repr=False)
+    secret: Secret
     state: SubscriptionState
     created_at: datetime
     ended_reason: str | None = None
+    format: Format = Format.DIGLOT
+    language_choice: LanguageChoice = LanguageChoice.ALL
+    public_key: str | None = None
+    former_secrets: Secret = NO_SECRET
+    overlap_ends_at: datetime | None = None
     topic: str | None = None
     lease_until: datetime | None = None
+
+    @property
+    def signature(self) -> Signature:
+        return Signature.ED25519 if self.public_key else Signature.HMAC
 
 
 class IntentMode(StrEnum):
@@ -277,7 +332,7 @@ class Intent:
     callback: str
     host: str
     created_at: datetime
-    secret: str = field(default="", repr=False)
+    secret: Secret = NO_SECRET
     lease_seconds: int = 0
     reason: str | None = None
     attempt: int = 0
@@ -295,9 +350,25 @@ class Attempt:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What the body of an event depends on: subscriptions with the same one are sent the same bytes."""
+
+    format: Format
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is sent, and its media type."""
+
+    media_type: str
+    body: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event owed to one subscription. ``languages`` are those that it was ordered in."""
+    """One event owed to one subscription. ``languages`` are those that it is sent in."""
 
     id: uuid.UUID
     event_id: uuid.UUID
@@ -310,6 +381,7 @@ class Delivery:
     revision: int | None = None
     next_attempt_at: datetime | None = None
     delivered_at: datetime | None = None
+    format: Format = Format.DIGLOT
     languages: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
@@ -329,13 +401,14 @@ class Claim:
     message_id: str
     channel: Channel
     callback: str
-    secret: str = field(repr=False)
+    secret: Secret
+    former_secrets: Secret = NO_SECRET
     body: bytes = field(repr=False)
+    media_type: str = "application/json"
     first_due_at: datetime
     lane: Lane = Lane.FIRST
     host: str = ""
     # Of a feed: what its readers are told with it.
-    media_type: str | None = None
     link: str | None = None
 
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from service.clock import new_id
 from service.config import Profile
-from service.errors import Conflict, Fault, Invalid, NotFound
-from service.model import ApiKey, Channel, Role, Subscription, SubscriptionState
+from service.errors import Conflict, Fault, Invalid, NotFound, SecretUnreadable
+from service.model import (
+    NO_SECRET,
+    ApiKey,
+    Channel,
+    Format,
+    LanguageChoice,
+    Role,
+    Secret,
+    Signature,
+    Subscription,
+    SubscriptionState,
+)
 from service.networks import AllowedNetworks, find_callback_fault, host_of
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
-from service.signing import make_secret
+from service.signing import OVERLAP, find_public_key, make_private_key, make_secret, retire_secret
 from service.storage import Storage, Transaction, claims, deliveries, subscriptions, websub
 from service.websub import deny
 
@@ -23,6 +34,12 @@ class HeldByHub(Conflict):
     """A WebSub subscription changes by what its subscriber confirms, and in no other way."""
 
     code = "held_by_hub"
+
+
+class SubscriptionEnded(Conflict):
+    """Nothing is sent to a subscription that has ended."""
+
+    code = "subscription_ended"
 
 
 def validate_subscription(
@@ -39,11 +56,15 @@ def validate_subscription(
 
 def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subscription:
     """`order` is a validated document. The subscription gets everything that goes public from now on."""
+    secret = _make_secret(Signature(order.get("signature", Signature.HMAC)))
     subscription = Subscription(
         id=new_id(), partner=order["partner"], channel=Channel(order["channel"]), callback=order["callback"],
-        languages=tuple(order["languages"]), categories=tuple(order.get("categories", ())),
-        secret=make_secret(), state=SubscriptionState.ACTIVE, created_at=now,
+        languages=tuple(order["languages"]), format=Format(order.get("format", Format.DIGLOT)),
+        language_choice=LanguageChoice(order.get("language_choice", LanguageChoice.ALL)),
+        categories=tuple(order.get("categories", ())),
+        secret=Secret(secret), public_key=find_public_key(secret), state=SubscriptionState.ACTIVE, created_at=now,
     )
+    _check_languages(subscription)
     with storage.write() as tx:
         subscriptions.insert_subscription(tx, subscription)
     return subscription
@@ -52,14 +73,35 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
 def change_subscription(
     storage: Storage, subscription_id: uuid.UUID, change: Mapping[str, Any], caller: ApiKey
 ) -> Subscription:
-    """What still waits goes to the new callback. Raises NotFound, or HeldByHub for a WebSub subscription."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in change.items()}
+    """What still waits goes to the new callback.
+
+    Raises NotFound, HeldByHub for a WebSub subscription, and Invalid where the whole contradicts itself.
+    """
+    values = {name: _KINDS.get(name, _as_kept)(value) for name, value in change.items()}
     with storage.write() as tx:
-        subscription = _get(tx, subscription_id, caller)
+        subscription = _hold(tx, subscription_id, caller)
         require_no_topic(subscription)
         changed = dataclasses.replace(subscription, **values)
+        _check_languages(changed)
         subscriptions.update_subscription(tx, changed)
         deliveries.move_due(tx, subscription_id, host_of(changed.callback))
+    return changed
+
+
+def rotate_secret(
+    storage: Storage, subscription_id: uuid.UUID, caller: ApiKey, now: datetime
+) -> Subscription:
+    """A new secret of the same kind; for a day the former ones sign beside it. Raises NotFound, SubscriptionEnded."""
+    with storage.write() as tx:
+        found = _hold(tx, subscription_id, caller)
+        if found.state is not SubscriptionState.ACTIVE:
+            raise SubscriptionEnded()
+        require_no_topic(found)
+        secret = _make_secret(found.signature)
+        changed = dataclasses.replace(
+            found, secret=Secret(secret), public_key=find_public_key(secret), **_retire(found, now)
+        )
+        subscriptions.update_subscription(tx, changed)
     return changed
 
 
@@ -72,7 +114,7 @@ def require_no_topic(subscription: Subscription) -> None:
 def delete_subscription(storage: Storage, subscription_id: uuid.UUID, caller: ApiKey, now: datetime) -> None:
     """What still waits is given up; the record of what was sent stays. Raises NotFound."""
     with storage.write() as tx:
-        subscription = _get(tx, subscription_id, caller)
+        subscription = _hold(tx, subscription_id, caller)
         if subscription.topic and subscription.state is SubscriptionState.ACTIVE:
             websub.insert_intent(tx, deny(subscription, "deleted", now))
         _end(tx, subscription, SubscriptionState.DELETED, "deleted")
@@ -80,6 +122,7 @@ def delete_subscription(storage: Storage, subscription_id: uuid.UUID, caller: Ap
 
 def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str) -> None:
     """The receiver wants no more."""
+    subscriptions.lock_subscription(tx, subscription_id)
     subscription = subscriptions.find_subscription(tx, subscription_id)
     if subscription and subscription.state is SubscriptionState.ACTIVE:
         _end(tx, subscription, SubscriptionState.ENDED, reason)
@@ -99,9 +142,44 @@ def _get(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscri
     return subscription
 
 
+def _hold(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
+    """As `_get`, and nobody else changes it meanwhile: a row is written whole, a new secret with it."""
+    subscriptions.lock_subscription(tx, subscription_id)
+    return _get(tx, subscription_id, caller)
+
+
+def _as_kept(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+_KINDS: Mapping[str, Callable[[Any], Any]] = {"format": Format, "language_choice": LanguageChoice}
+
+
+def _check_languages(subscription: Subscription) -> None:
+    """An Atom entry has one language (RFC 4287 section 2). Raises Invalid."""
+    takes_all = subscription.language_choice is LanguageChoice.ALL
+    if subscription.format is Format.ATOM and takes_all and len(subscription.languages) > 1:
+        raise Invalid([Fault(pointer="/languages", code="one_language")])
+
+
+def _retire(subscription: Subscription, now: datetime) -> dict[str, Any]:
+    try:
+        former = retire_secret(subscription.former_secrets.reveal(), subscription.secret.reveal(), now)
+    except SecretUnreadable:
+        # Nothing could be sent with it any more: a new one is the way out.
+        return {"former_secrets": NO_SECRET, "overlap_ends_at": None}
+    return {"former_secrets": Secret(former), "overlap_ends_at": now + OVERLAP}
+
+
+def _make_secret(signature: Signature) -> str:
+    return make_private_key() if signature is Signature.ED25519 else make_secret()
+
+
 def _end(tx: Transaction, subscription: Subscription, state: SubscriptionState, reason: str) -> None:
     # Nothing is signed for it any more, so the secret goes too.
-    ended = dataclasses.replace(subscription, state=state, ended_reason=reason, secret="")
+    ended = dataclasses.replace(
+        subscription, state=state, ended_reason=reason, secret=NO_SECRET, former_secrets=NO_SECRET
+    )
     subscriptions.update_subscription(tx, ended)
     claims.abandon_due(tx, subscription.id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +43,29 @@ def read_admin_key(environ: Mapping[str, str]) -> str | None:
             "`openssl rand -hex 32` makes; leave it out, and a key is made and shown at the first start"
         )
     return key
+
+
+def read_secret_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    text = environ.get("DIGLOT_SECRET_KEY") or ""
+    return parse_secret_keys(text, "DIGLOT_SECRET_KEY") if text else ()
+
+
+def parse_secret_keys(text: str, where: str) -> tuple[str, ...]:
+    """One or several, apart by commas or white space, each the base64 of 32 bytes in either alphabet (RFC 4648)."""
+    keys = tuple(word.replace("+", "-").replace("/", "_") for word in text.replace(",", " ").split())
+    if not keys or not all(map(_is_secret_key, keys)):
+        raise ConfigurationError(
+            reason=f"{where} must hold the base64 of 32 bytes, such as `openssl rand -base64 32` makes, or several of "
+            "them with commas between"
+        )
+    return keys
+
+
+def _is_secret_key(word: str) -> bool:
+    try:
+        return len(base64.b64decode(word, "-_", validate=True)) == 32
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _wrong_scheme(name: str, url: str, schemes: tuple[str, ...]) -> ConfigurationError:

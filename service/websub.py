@@ -12,7 +12,7 @@ from service.clock import new_id
 from service.config import Profile
 from service.errors import DiglotError, Fault, Invalid
 from service.messages import say, ui_language
-from service.model import Intent, IntentMode, IntentState, Subscription
+from service.model import Intent, IntentMode, IntentState, Secret, Subscription
 from service.networks import AllowedNetworks, find_callback_fault, server_of
 from service.schema_faults import find_schema_faults, json_pointer
 
@@ -65,7 +65,8 @@ def read_intent(
     callback = given["hub.callback"]
     return Intent(
         id=new_id(), mode=IntentMode(given["hub.mode"]), topic=topic, callback=callback, host=server_of(callback),
-        secret=given.get("hub.secret", ""), lease_seconds=_lease(given.get("hub.lease_seconds")), created_at=now,
+        secret=Secret(given.get("hub.secret", "")), lease_seconds=_lease(given.get("hub.lease_seconds")),
+        created_at=now,
     )
 
 

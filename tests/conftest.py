@@ -18,10 +18,13 @@ from service.config import Profile, Settings, load_profile, read_settings
 from service.edge import Services
 from service.model import Role
 from service.storage import Storage
+from service.vault import Vault
 from tests.contract import ContractClient
 from tests.services.postgres import Postgres, start_postgres
 
 ROOT = Path(__file__).parent.parent
+SECRET_KEY = "YSBrZXkgdGhhdCBvbmx5IHRoZSB0ZXN0cyBrbm93Li4="
+VAULT = Vault([SECRET_KEY])
 
 
 class StoppedClock:
@@ -86,7 +89,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def storage(database_url: str) -> Iterator[Storage]:
-    storage = Storage(database_url)
+    storage = Storage(database_url, vault=VAULT)
     storage.migrate()
     yield storage
     storage.close()
@@ -111,7 +114,7 @@ def profile() -> Profile:
 def settings(tmp_path: Path, database_url: str) -> Settings:
     return read_settings({
         "DIGLOT_DATA_DIR": str(tmp_path), "DIGLOT_DATABASE_URL": database_url,
-        "DIGLOT_ALLOW_NETWORKS": "127.0.0.0/8",
+        "DIGLOT_ALLOW_NETWORKS": "127.0.0.0/8", "DIGLOT_SECRET_KEY": SECRET_KEY,
     })
 
 

@@ -16,7 +16,7 @@ import pytest
 from service.cli import find_port_hint
 from service.config import read_settings
 from service.supervisor import answers_http, hold_data
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SECRET_KEY
 
 
 def diglot(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -67,12 +67,13 @@ def test_the_address_that_postgresqls_own_tools_take_is_taken(scheme: str) -> No
     ("DIGLOT_DATABASE_URL", "mysql://x/y", "not with mysql://…"),
     ("DIGLOT_DATABASE_URL", "postgresql://u:hunter2@h:port/d", "can't be read"),
     ("DIGLOT_ADMIN_KEY", "hunter2", "at least 20"),
+    ("DIGLOT_SECRET_KEY", "hunter2", "must hold the base64 of 32 bytes"),
     ("DIGLOT_ADMIN_KEY", "hunter2 hunter2 hunter2 hunter2", "at least 20"),
 ])
 def test_a_variable_that_cannot_be_used_is_named_in_a_line_without_its_secret(
     tmp_path: Path, name: str, value: str, words: str
 ) -> None:
-    ended = diglot(tmp_path, "migrate", **{name: value})
+    ended = diglot(tmp_path, "migrate", **{"DIGLOT_SECRET_KEY": SECRET_KEY, name: value})
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"diglot: {name} ") and words in ended.stderr
     assert "Traceback" not in ended.stderr and "hunter2" not in ended.stderr

@@ -17,7 +17,7 @@ from celery import Celery
 
 from service import subscriptions
 from service.deliveries import plan_test
-from service.model import Channel, Claim, Delivery, DeliveryState, Subscription, SubscriptionState
+from service.model import Channel, Claim, Delivery, DeliveryState, Secret, Subscription, SubscriptionState
 from service.networks import AllowedNetworks
 from service.retries import CLAIM, WAITS
 from service.storage import Storage, deliveries
@@ -25,7 +25,7 @@ from service.storage import subscriptions as stored
 from service.storage.deliveries import message_id
 from service.storage.tables import attempts
 from service.storage.tables import subscriptions as subscriptions_table
-from tests.conftest import StoppedClock
+from tests.conftest import VAULT, StoppedClock
 from tests.faults.processes import wait_until
 from tests.faults.receivers import Received, run_receivers
 from tests.services.postgres import Postgres
@@ -57,7 +57,7 @@ def hire(workers_app: Celery, database_url: str, storage: Storage, clock: Stoppe
     hired: list[tuple[Courier, Storage]] = []
 
     def hire(owner: str = "first") -> Courier:
-        own = Storage(database_url, busy_seconds=0.1)
+        own = Storage(database_url, busy_seconds=0.1, vault=VAULT)
         courier = Courier(own, Outbound(AllowedNetworks.parse("127.0.0.0/8")), owner, clock)
         courier.start()
         hired.append((courier, own))
@@ -262,13 +262,13 @@ def test_what_was_nudged_while_the_database_was_away_is_sent_when_it_is_back(
 
 
 @pytest.mark.parametrize(("spoilt", "error"), [
-    ({"secret": "whsec_no base64"}, "unsendable"),
+    ({"secret": Secret("whsec_no base64")}, "unsendable"),
     ({"callback": "gopher://127.0.0.1/"}, "bad_url"),
     ({"callback": "http://[::"}, "bad_url"),
     ({"callback": "http://10.0.0.1/"}, "address_refused"),
 ])
 def test_a_delivery_that_can_not_be_sent_keeps_no_other_and_ends_some_day(
-    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, spoilt: dict[str, str], error: str
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, spoilt: dict[str, Any], error: str
 ) -> None:
     base_url, received = receivers
     partners = [subscribe(storage, clock, f"{base_url}/{number}") for number in range(4)]
@@ -295,7 +295,7 @@ def test_a_result_that_breaks_the_record_keeps_no_other(
     base_url, _ = receivers
     partners = [subscribe(storage, clock, f"{base_url}/{number}") for number in range(3)]
     for partner in partners[:2]:
-        spoil(storage, partner, secret="whsec_no base64")
+        spoil(storage, partner, secret=Secret("whsec_no base64"))
     [broken], [together] = (owe(storage, clock, partner) for partner in partners[:2])
     with storage.write() as tx:
         row = sa.insert(attempts).values(delivery_id=broken, number=1, started_at=clock(), duration_ms=0)

@@ -32,7 +32,7 @@ from service.retries import CLAIM
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
 from service.storage.websub import claim_intents
-from tests.conftest import RecordingQueue, StoppedClock, bearer
+from tests.conftest import VAULT, RecordingQueue, StoppedClock, bearer
 from tests.media import jpeg
 from tests.services.postgres import Postgres
 
@@ -152,10 +152,10 @@ def make_room(
 
     def make() -> Room:
         if request.param == "sqlite":
-            storage = Storage(f"sqlite:///{tmp_path}/{len(rooms)}.sqlite3")
+            storage = Storage(f"sqlite:///{tmp_path}/{len(rooms)}.sqlite3", vault=VAULT)
         else:
             server: Postgres = request.getfixturevalue("postgres")
-            storage = Storage(server.create_database())
+            storage = Storage(server.create_database(), vault=VAULT)
         storage.migrate()
         clock = StoppedClock()
         services = Services(
@@ -287,6 +287,7 @@ def test_no_route_and_no_push_tells_of_what_is_not_public(
     pushed, rooms, secrets = [], [], []
     for has_secrets in (True, False):
         ids = Ids()
+        monkeypatch.setattr("service.subscriptions.make_secret", lambda: "whsec_a2V5")
         monkeypatch.setattr("uuid_utils.compat.uuid7", ids)
         room = make_room()
         pushed.append(live(room, ids, has_secrets=has_secrets))

@@ -15,7 +15,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import schemas
-from service import deliveries
+from service import payloads
 from service.api.openapi import build_openapi
 from service.config import Language, Profile
 from service.model import (
@@ -30,6 +30,7 @@ from service.model import (
     ReleaseMedium,
     ReleaseState,
     Role,
+    Secret,
     StoredMedium,
     Subscription,
     SubscriptionState,
@@ -82,6 +83,7 @@ ROUTES = {
     "/v1/subscriptions": {"get", "post"},
     "/v1/subscriptions/{id}": {"delete", "get", "patch"},
     "/v1/subscriptions/{id}/deliveries": {"get"},
+    "/v1/subscriptions/{id}/rotate-secret": {"post"},
     "/v1/subscriptions/{id}/test": {"post"},
     "/{language}/": {"get"},
     "/{language}/feeds/": {"get"},
@@ -212,7 +214,7 @@ DRAFT = dataclasses.replace(
 )
 SUBSCRIPTION = Subscription(
     id=ID, partner="E", channel="webhook", callback="https://e.example/", languages=("en",), categories=(),
-    secret="whsec_x", state=SubscriptionState.ACTIVE, created_at=NOW,
+    secret=Secret("whsec_x"), state=SubscriptionState.ACTIVE, created_at=NOW,
 )
 DELIVERY = Delivery(
     id=ID, event_id=ID, event_type=EventType.RELEASE_PUBLISHED, subscription_id=ID, partner="E",
@@ -232,14 +234,14 @@ TEST = Event(id=ID, type=EventType.SUBSCRIPTION_TEST, created_at=NOW)
     ("release-view", view_release(RELEASE, PROFILE)),
     ("release-view", view_release(DRAFT, PROFILE)),
     ("subscription-view", view_subscription(SUBSCRIPTION)),
-    ("subscription-view", {**view_subscription(SUBSCRIPTION), "secret": SUBSCRIPTION.secret}),
+    ("subscription-view", {**view_subscription(SUBSCRIPTION), "secret": SUBSCRIPTION.secret.reveal()}),
     ("delivery-view", view_delivery(DELIVERY)),
     ("delivery-view", view_delivery(PING)),
     ("medium-view", view_medium(FILE, PROFILE)),
     ("medium-view", view_medium(dataclasses.replace(FILE, width=None, height=None, name="I"), PROFILE)),
     ("key-view", view_key(ApiKey(id=ID, name="F", role=Role.PARTNER, created_at=NOW, partner="E"))),
-    ("push", json.loads(deliveries.release_body(EVENT, RELEASE, ["en"], PROFILE))),
-    ("push", json.loads(deliveries.test_body(TEST, SUBSCRIPTION))),
+    ("push", json.loads(payloads.release_body(EVENT, RELEASE, ["en"], PROFILE))),
+    ("push", json.loads(payloads.test_payload(TEST, SUBSCRIPTION).body)),
 ])
 def test_what_the_service_shows_is_what_the_contract_says(name: str, document: dict[str, Any]) -> None:
     assert [(error.instance_path, error.message) for error in schemas.find_validator(name).iter_errors(document)] == []

@@ -71,7 +71,7 @@ def test_a_container_runs_what_the_supervisor_runs(name: str, programs: dict[str
 
 def read_compose() -> Any:
     command = [Path(sys.executable).with_name("docker-compose"), "-f", ROOT / "compose.yaml", "config"]
-    secrets = {"POSTGRES_PASSWORD": "x", "DIGLOT_ADMIN_KEY": "x"}
+    secrets = {"POSTGRES_PASSWORD": "x", "DIGLOT_ADMIN_KEY": "x", "DIGLOT_SECRET_KEY": "x"}
     return json.loads(subprocess.check_output([*command, "--format", "json"], env=os.environ | secrets))
 
 

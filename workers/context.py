@@ -11,6 +11,7 @@ from service.config import Profile, Settings, load_profile, read_settings
 from service.errors import ConfigurationError
 from service.queue import Queue
 from service.storage import Storage
+from service.vault import open_vault
 
 
 @functools.cache
@@ -34,7 +35,7 @@ def profile() -> Profile:
 
 @functools.cache
 def storage() -> Storage:
-    return Storage(settings().database_url, busy_seconds=30)
+    return Storage(settings().database_url, busy_seconds=30, vault=open_vault(settings()))
 
 
 @functools.cache

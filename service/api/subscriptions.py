@@ -11,19 +11,12 @@ from service.api.auth import ForeignPartner, requires
 from service.api.decoding import page_of, read_id, read_json, read_page
 from service.deliveries import plan_test
 from service.edge import caller, services
-from service.errors import Conflict
 from service.model import Role, Subscription, SubscriptionState
 from service.storage import deliveries
 from service.storage import subscriptions as stored
 from service.views import view_delivery, view_subscription
 
 blueprint = Blueprint("subscriptions", __name__, url_prefix="/v1/subscriptions")
-
-
-class SubscriptionEnded(Conflict):
-    """Nothing is sent to a subscription that has ended."""
-
-    code = "subscription_ended"
 
 
 @blueprint.post("")
@@ -33,10 +26,23 @@ def post_subscription() -> tuple[Any, int, dict[str, str]]:
     if caller().role is Role.PARTNER and order["partner"] != caller().partner:
         raise ForeignPartner(partner=caller().partner)
     subscription = subscriptions.subscribe(services().storage, order, services().clock())
+    return _show_once(subscription, 201)
+
+
+@blueprint.post("/<subscription_id>/rotate-secret")
+@requires(Role.STAFF, Role.PARTNER)
+def rotate_secret(subscription_id: str) -> tuple[Any, int, dict[str, str]]:
+    held = read_id("subscription", subscription_id)
+    return _show_once(subscriptions.rotate_secret(services().storage, held, caller(), services().clock()), 200)
+
+
+def _show_once(subscription: Subscription, status: int) -> tuple[Any, int, dict[str, str]]:
+    """With the secret, unless the receiver needs none."""
     location = f"{services().profile.base_url}/v1/subscriptions/{subscription.id}"
     # The one time that the secret is shown: no cache may keep it.
     headers = {"Location": location, "Cache-Control": "no-store"}
-    return {**view_subscription(subscription), "secret": subscription.secret}, 201, headers
+    shown = {} if subscription.public_key else {"secret": subscription.secret.reveal()}
+    return {**view_subscription(subscription), **shown}, status, headers
 
 
 @blueprint.get("")
@@ -79,7 +85,7 @@ def delete_subscription(subscription_id: str) -> tuple[str, int]:
 def test_subscription(subscription_id: str) -> tuple[Any, int]:
     subscription = _get(subscription_id)
     if subscription.state is not SubscriptionState.ACTIVE:
-        raise SubscriptionEnded()
+        raise subscriptions.SubscriptionEnded()
     subscriptions.require_no_topic(subscription)
     delivery = plan_test(services().storage, subscription, services().clock())
     services().queue.deliver()

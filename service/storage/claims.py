@@ -153,7 +153,7 @@ def _claimed(ids: Sequence[uuid.UUID], owner: str) -> sa.Select[Any]:
     return (
         sa.select(
             deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body,
-            subscriptions.c.topic,
+            subscriptions.c.topic, subscriptions.c.former_secrets, payloads.c.media_type,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
@@ -165,8 +165,9 @@ def _claim(row: Any, lane: Lane, state: State | None) -> Claim:
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
-        body=state.body if state else row.body, first_due_at=row.created_at, lane=lane, host=row.host,
-        media_type=state.media_type if state else None, link=state.link if state else None,
+        former_secrets=row.former_secrets, first_due_at=row.created_at, lane=lane, host=row.host,
+        body=state.body if state else row.body, media_type=state.media_type if state else row.media_type,
+        link=state.link if state else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from service.model import Attempt, Delivery, DeliveryState, Event, EventType
+from service.model import Attempt, Delivery, DeliveryState, Event, EventType, Format, Payload, Variant
 from service.storage.lines import lane_of
 from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
 
@@ -20,8 +20,24 @@ def message_id(delivery_id: uuid.UUID) -> str:
     return f"msg_{delivery_id.hex}"
 
 
-def insert_payload(tx: sa.Connection, payload_id: uuid.UUID, event_id: uuid.UUID, variant: str, body: bytes) -> None:
-    tx.execute(payloads.insert().values(id=payload_id, event_id=event_id, variant=variant, body=body))
+def insert_payload(
+    tx: sa.Connection, payload_id: uuid.UUID, event_id: uuid.UUID, variant: Variant, payload: Payload
+) -> None:
+    tx.execute(payloads.insert().values(
+        id=payload_id, event_id=event_id, variant=_variant_name(variant), media_type=payload.media_type,
+        body=payload.body,
+    ))
+
+
+def _variant_name(variant: Variant) -> str:
+    """`en,zh-Hans`, or `ninjs:en`: no language tag has a colon."""
+    languages = ",".join(variant.languages)
+    return languages if variant.format is Format.DIGLOT else f"{variant.format}:{languages}"
+
+
+def _read_variant(name: str) -> Variant:
+    format, colon, languages = name.rpartition(":")
+    return Variant(Format(format) if colon else Format.DIGLOT, tuple(filter(None, languages.split(","))))
 
 
 def insert_deliveries(tx: sa.Connection, event: Event, rows: Sequence[dict[str, Any]], now: datetime) -> None:
@@ -136,9 +152,10 @@ def _attempts(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tu
 
 
 def _delivery(row: Any, tried: tuple[Attempt, ...]) -> Delivery:
+    variant = _read_variant(row.variant or "")
     return Delivery(
         id=row.id, event_id=row.event_id, event_type=EventType(row.type), subscription_id=row.subscription_id,
         partner=row.partner, state=DeliveryState(row.state), created_at=row.created_at, release_id=row.release_id,
         revision=row.revision, next_attempt_at=row.next_attempt_at, delivered_at=row.delivered_at,
-        languages=tuple(filter(None, (row.variant or "").split(","))), attempts=tried,
+        format=variant.format, languages=variant.languages, attempts=tried,
     )

@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from service.errors import ConfigurationError, StorageUnavailable
+from service.storage.sealed import install_vault
 from service.storage.watch import GenerationWatch, PostgresWatch, SqliteWatch
+from service.vault import Vault
 
 BUSY_SECONDS = 5.0
 
@@ -25,17 +27,18 @@ Transaction = sa.Connection
 class Storage:
     """The database. Every statement runs in `read` or `write`; nothing else opens a connection.
 
-    For what another has locked, `busy_seconds` are waited. Raises ConfigurationError for a URL that names
-    no database.
+    For what another has locked, `busy_seconds` are waited. The `vault` seals and opens secrets; without one none
+    can be written. Raises ConfigurationError for a URL that names no database.
     """
 
-    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS, vault: Vault | None = None) -> None:
         self.url = url
         try:
             self.engine = _make_engine(url, busy_seconds)
         except (ArgumentError, ValueError) as error:
             # The error itself may repeat the password.
             raise ConfigurationError(reason="DIGLOT_DATABASE_URL can't be read as a database's address") from error
+        install_vault(self.engine, vault or Vault(()))
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -79,6 +82,13 @@ class Storage:
         # On SQLite its connection guards no foreign keys any more.
         self.engine.dispose()
 
+    def compact(self) -> None:
+        """Leave nothing in SQLite's files of rows as they once were. Raises StorageUnavailable."""
+        if self.engine.dialect.name == "sqlite":
+            with self._transaction({"diglot_bare": True}) as connection:
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def watch_generation(self) -> GenerationWatch:
         return (SqliteWatch if self.engine.dialect.name == "sqlite" else PostgresWatch)(self.engine)
 
@@ -120,6 +130,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
+    if options.get("diglot_bare"):
+        return
     if options.get("diglot_migration"):
         # SQLite changes a table by making it anew, and would not let go of one that others refer to.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Channel, Subscription, SubscriptionState
+from service.model import Channel, Format, LanguageChoice, Subscription, SubscriptionState
 from service.networks import host_of
 from service.storage.tables import subscriptions
 
@@ -28,6 +28,11 @@ def find_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscrip
     where = (subscriptions.c.id == subscription_id, subscriptions.c.state != SubscriptionState.DELETED)
     row = tx.execute(sa.select(subscriptions).where(*where)).first()
     return _subscription(row) if row else None
+
+
+def lock_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
+    """Nobody else changes it until the transaction ends."""
+    tx.execute(sa.select(subscriptions.c.id).where(subscriptions.c.id == subscription_id).with_for_update())
 
 
 def list_subscriptions(
@@ -81,4 +86,6 @@ def _subscription(row: Any) -> Subscription:
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
         state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
         topic=row.topic, lease_until=row.lease_until,
+        format=Format(row.format), language_choice=LanguageChoice(row.language_choice), public_key=row.public_key,
+        former_secrets=row.former_secrets, overlap_ends_at=row.overlap_ends_at,
     )

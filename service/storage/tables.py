@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.storage.sealed import Sealed
+
 metadata = sa.MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -164,10 +166,15 @@ subscriptions = sa.Table(
     sa.Column("callback", sa.String(2000), nullable=False),
     sa.Column("languages", sa.JSON, nullable=False),
     sa.Column("categories", sa.JSON, nullable=False),
-    sa.Column("secret", sa.String(400), nullable=False),
+    sa.Column("secret", Sealed, nullable=False),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("ended_reason", sa.String(40)),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("format", sa.String(16), nullable=False, server_default="diglot"),
+    sa.Column("language_choice", sa.String(20), nullable=False, server_default="all"),
+    sa.Column("public_key", sa.String(60)),
+    sa.Column("former_secrets", Sealed, nullable=False, server_default=""),
+    sa.Column("overlap_ends_at", Instant),
     # The callback's, as `name:port`.
     sa.Column("host", sa.String(260), nullable=False, server_default=""),
     # By the receiver's Retry-After, nothing is sent before.
@@ -188,7 +195,7 @@ intents = sa.Table(
     sa.Column("topic", sa.String(200), nullable=False),
     sa.Column("callback", sa.String(2000), nullable=False),
     sa.Column("host", sa.String(253), nullable=False),
-    sa.Column("secret", sa.String(400), nullable=False),
+    sa.Column("secret", Sealed, nullable=False),
     sa.Column("lease_seconds", sa.Integer, nullable=False),
     sa.Column("reason", sa.String(400)),
     sa.Column("created_at", Instant, nullable=False, index=True),
@@ -218,6 +225,7 @@ payloads = sa.Table(
     "payloads", metadata, _id(),
     sa.Column("event_id", sa.ForeignKey("events.id"), nullable=False),
     sa.Column("variant", sa.String(400), nullable=False),
+    sa.Column("media_type", sa.String(80), nullable=False, server_default="application/json"),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("event_id", "variant"),
 )

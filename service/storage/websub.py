@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.model import (
+    NO_SECRET,
     DeliveryState,
     Event,
     EventType,
@@ -42,7 +43,7 @@ def insert_intent(tx: sa.Connection, intent: Intent) -> None:
         intents.c.topic == intent.topic, intents.c.callback == intent.callback,
         intents.c.state == IntentState.DUE, intents.c.claim_owner.is_(None),
     )
-    tx.execute(older.values(state=IntentState.SUPERSEDED, next_attempt_at=None, secret=""))
+    tx.execute(older.values(state=IntentState.SUPERSEDED, next_attempt_at=None, secret=NO_SECRET))
     tx.execute(intents.insert().values(
         id=intent.id, mode=intent.mode, topic=intent.topic, callback=intent.callback, host=intent.host,
         secret=intent.secret, lease_seconds=intent.lease_seconds, reason=intent.reason, attempt=0,
@@ -102,7 +103,7 @@ def conclude_intent(
         intents.c.claim_owner == intent.owner, intents.c.attempt == intent.attempt,
     )
     values = {"state": state, "next_attempt_at": next_attempt_at, "claim_owner": None, "claim_until": None}
-    kept = {} if state is IntentState.DUE else {"secret": ""}
+    kept = {} if state is IntentState.DUE else {"secret": NO_SECRET}
     return tx.execute(change.values(**values, **kept)).rowcount == 1
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from PIL import Image
 
-from service import deliveries
+from service import payloads
 from service.clock import new_id
 from service.edge import Services
 from service.model import Event, EventType
@@ -175,7 +175,7 @@ def test_feeds_pages_and_pushes_carry_the_media(
         release = releases.find_public_release(tx, made["slug"])
     assert release
     event = Event(id=new_id(), type=EventType.RELEASE_PUBLISHED, created_at=clock(), release_id=release.id, revision=1)
-    [pushed] = json.loads(deliveries.release_body(event, release, ["en"], services.profile))["data"]["release"]["media"]
+    [pushed] = json.loads(payloads.release_body(event, release, ["en"], services.profile))["data"]["release"]["media"]
     assert (pushed["url"], pushed["alt"], pushed["credit"]) == (picture["url"], {"en": "Red"}, {})
 
 

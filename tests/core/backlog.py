@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.clock import new_id
-from service.model import EventType, Lane, SubscriptionState
+from service.model import EventType, Lane, Secret, SubscriptionState
 from service.storage import Storage
 from service.storage.tables import deliveries, events, payloads, subscriptions
 
@@ -22,7 +22,7 @@ def load_subscriptions(
 ) -> list[uuid.UUID]:
     rows = [
         {"id": new_id(), "partner": f"P{number}", "channel": "webhook", "callback": "https://x.example/",
-         "languages": ["en"], "categories": [], "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+         "languages": ["en"], "categories": [], "secret": Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
          "state": SubscriptionState.ACTIVE, "created_at": now, "host": host(number)}
         for number in range(count)
     ]

@@ -25,7 +25,7 @@ from service.model import Role
 from service.publishing import publish_due
 from service.storage import Storage
 from service.supervisor import service_stages
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SECRET_KEY, VAULT
 from tests.services.valkey import Valkey, start_valkey
 
 PATIENCE_SECONDS = 90.0
@@ -49,12 +49,12 @@ class Service:
         variables = {
             "DIGLOT_PORT": str(self.port), "DIGLOT_DATA_DIR": str(folder), "DIGLOT_DATABASE_URL": database_url,
             "DIGLOT_PROFILE": str(folder / "newsroom.json"), "DIGLOT_REDIS_URL": valkey.url,
-            "DIGLOT_ALLOW_NETWORKS": "127.0.0.0/8,::1/128",
+            "DIGLOT_ALLOW_NETWORKS": "127.0.0.0/8,::1/128", "DIGLOT_SECRET_KEY": SECRET_KEY,
         }
         self.settings: Settings = read_settings(variables)
         self._environ = os.environ | variables
         (folder / "run").mkdir()
-        self.storage = Storage(database_url)
+        self.storage = Storage(database_url, vault=VAULT)
         self.storage.migrate()
         publish_due(self.storage, load_profile(self.settings.profile_path), utc_now)
         key = keys.make_key(self.storage, "test", Role.ADMIN, utc_now())[1]

@@ -20,6 +20,7 @@ from service.feeds import ARCHIVE_ENTRIES
 from service.lifecycle import IllegalMove
 from service.siblings import StaleSiblings
 from service.storage import Storage, audit
+from tests.conftest import VAULT
 from tests.machine.model import LEGAL, PUBLIC, Known, Model, Words
 from tests.machine.newsroom import Newsroom
 from tests.machine.partners import Partners
@@ -277,7 +278,7 @@ def test_readers_and_partners_see_what_the_model_says_on_sqlite(
     def open_newsroom() -> Newsroom:
         path = tmp_path / f"{next(numbers)}.sqlite3"
         shutil.copy(tmp_path / "empty.sqlite3", path)
-        return Newsroom(Storage(f"sqlite:///{path}"), settings_here, profile)
+        return Newsroom(Storage(f"sqlite:///{path}", vault=VAULT), settings_here, profile)
 
     run(open_newsroom, examples=12, steps=40)
 
@@ -286,7 +287,7 @@ def test_readers_and_partners_see_what_the_model_says_on_postgresql(
     postgres: Postgres, profile: Profile, settings_here: Settings
 ) -> None:
     def open_newsroom() -> Newsroom:
-        storage = Storage(postgres.create_database())
+        storage = Storage(postgres.create_database(), vault=VAULT)
         storage.migrate()
         return Newsroom(storage, settings_here, profile)
 

@@ -17,6 +17,6 @@ def distribute(claim: Claim, now: datetime) -> Generator[Request, Response, Resp
         "link": claim.link or "",
         "user-agent": f"Diglot/{VERSION}",
     }
-    if claim.secret:
-        headers["x-hub-signature"] = sign_content(claim.secret, claim.body)
+    if secret := claim.secret.reveal():
+        headers["x-hub-signature"] = sign_content(secret, claim.body)
     return (yield Request(claim.callback, claim.body, headers))

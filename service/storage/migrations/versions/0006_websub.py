@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("topic", sa.String(200), nullable=False),
         sa.Column("callback", sa.String(2000), nullable=False),
         sa.Column("host", sa.String(253), nullable=False),
-        sa.Column("secret", sa.String(400), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("lease_seconds", sa.Integer(), nullable=False),
         sa.Column("reason", sa.String(400)),
         sa.Column("created_at", Instant(), nullable=False),

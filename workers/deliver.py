@@ -18,6 +18,7 @@ from service import queue
 from service.clock import Clock, utc_now
 from service.deliveries import ATTEMPT_SECONDS, CLAIM, decide
 from service.errors import DiglotError
+from service.exchanges import keep_body, keep_request, keep_response
 from service.model import Attempt, Claim
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
@@ -171,8 +172,17 @@ class Courier:
         started_at = self._clock() - timedelta(milliseconds=response.duration_ms)
         return Attempt(
             number=claim.attempt, started_at=started_at, duration_ms=response.duration_ms,
-            status=response.status, error=response.error,
+            status=response.status, error=response.error, **_keep_exchange(response),
         )
+
+
+def _keep_exchange(response: Response) -> dict[str, Any]:
+    came = response.status is not None
+    return {
+        "request_headers": keep_request(response.request.headers) if response.request else None,
+        "response_headers": keep_response(response.headers) if came else None,
+        "response_body": keep_body(response.body) if came else None,
+    }
 
 
 _courier: Courier | None = None

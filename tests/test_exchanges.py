@@ -106,6 +106,20 @@ def test_a_partner_sees_both_sides_of_its_own_deliveries(
     assert client.get(f"{path}/{owed['id']}", headers=staff).status_code == 200
 
 
+@pytest.mark.parametrize("answer", [b"", HOSTILE])
+def test_no_log_tells_a_secret(
+    client: FlaskClient, staff: Headers, deliver: Any, caplog: pytest.LogCaptureFixture, answer: bytes
+) -> None:
+    with caplog.at_level("DEBUG"), answering(answer) as url:
+        order = {"partner": "Daily", "channel": "webhook", "callback": url, "languages": ["en"]}
+        made = client.post("/v1/subscriptions", json=order, headers=staff).json
+        new = client.post(f"/v1/subscriptions/{made['id']}/rotate-secret", headers=staff).json
+        client.post(f"/v1/subscriptions/{made['id']}/test", headers=staff)
+        deliver()
+    told = caplog.text + repr([vars(record) for record in caplog.records])
+    assert not any(secret.removeprefix("whsec_") in told for secret in (made["secret"], new["secret"]))
+
+
 def test_of_an_attempt_without_an_answer_the_request_is_kept(
     client: FlaskClient, staff: Headers, deliver: Any
 ) -> None:

@@ -341,13 +341,19 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a delivery. ``status`` is the HTTP status, ``error`` a code; one of them is None."""
+    """One try of a delivery. ``status`` is the HTTP status, ``error`` a code; one of them is None.
+
+    Headers and body are what `service.exchanges` keeps of them: None where nothing was sent or came, or was asked for.
+    """
 
     number: int
     started_at: datetime
     duration_ms: int
     status: int | None = None
     error: str | None = None
+    request_headers: Mapping[str, str] | None = None
+    response_headers: Mapping[str, str] | None = None
+    response_body: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

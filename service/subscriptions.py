@@ -42,6 +42,12 @@ class SubscriptionEnded(Conflict):
     code = "subscription_ended"
 
 
+class NothingToRotate(Conflict):
+    """This ``channel`` signs nothing by a secret of ours."""
+
+    code = "nothing_to_rotate"
+
+
 def validate_subscription(
     document: Any, schema: str, profile: Profile, allowed: AllowedNetworks
 ) -> Mapping[str, Any]:
@@ -91,12 +97,13 @@ def change_subscription(
 def rotate_secret(
     storage: Storage, subscription_id: uuid.UUID, caller: ApiKey, now: datetime
 ) -> Subscription:
-    """A new secret of the same kind; for a day the former ones sign beside it. Raises NotFound, SubscriptionEnded."""
+    """A new secret of the same kind; for a day the former ones sign beside it. Raises NotFound, Conflict."""
     with storage.write() as tx:
         found = _hold(tx, subscription_id, caller)
         if found.state is not SubscriptionState.ACTIVE:
             raise SubscriptionEnded()
-        require_no_topic(found)
+        if found.channel is not Channel.WEBHOOK:
+            raise NothingToRotate(channel=found.channel.value)
         secret = _make_secret(found.signature)
         changed = dataclasses.replace(
             found, secret=Secret(secret), public_key=find_public_key(secret), **_retire(found, now)

@@ -196,6 +196,17 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
     }
 
 
+def view_exchanges(delivery: Delivery) -> dict[str, Any]:
+    """The delivery with what was sent and what came back."""
+    kept = [
+        {"request_headers": attempt.request_headers, "response_headers": attempt.response_headers,
+         "response_body": attempt.response_body}
+        for attempt in delivery.attempts
+    ]
+    view = view_delivery(delivery)
+    return view | {"attempts": [told | more for told, more in zip(view["attempts"], kept, strict=True)]}
+
+
 def view_delivery(delivery: Delivery) -> dict[str, Any]:
     return {
         "id": str(delivery.id),

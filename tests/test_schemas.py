@@ -83,6 +83,7 @@ ROUTES = {
     "/v1/subscriptions": {"get", "post"},
     "/v1/subscriptions/{id}": {"delete", "get", "patch"},
     "/v1/subscriptions/{id}/deliveries": {"get"},
+    "/v1/subscriptions/{id}/deliveries/{delivery_id}": {"get"},
     "/v1/subscriptions/{id}/rotate-secret": {"post"},
     "/v1/subscriptions/{id}/test": {"post"},
     "/{language}/": {"get"},

@@ -20,6 +20,7 @@ from celery.signals import worker_shutdown
 from service import queue
 from service.clock import Clock, utc_now
 from service.errors import DiglotError
+from service.exchanges import keep_body, keep_request, keep_response
 from service.model import Attempt, Claim, Lane
 from service.retries import (
     ATTEMPT_SECONDS,
@@ -210,8 +211,17 @@ class Courier:
         started_at = self._clock() - timedelta(milliseconds=response.duration_ms)
         return Attempt(
             number=claim.attempt, started_at=started_at, duration_ms=response.duration_ms,
-            status=response.status, error=response.error,
+            status=response.status, error=response.error, **_keep_exchange(response),
         )
+
+
+def _keep_exchange(response: Response) -> dict[str, Any]:
+    came = response.status is not None
+    return {
+        "request_headers": keep_request(response.request.headers) if response.request else None,
+        "response_headers": keep_response(response.headers) if came else None,
+        "response_body": keep_body(response.body) if came else None,
+    }
 
 
 def _make_room(most: int) -> int:

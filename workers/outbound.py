@@ -54,7 +54,7 @@ class Response:
 
     Error codes: ``bad_url``, ``address_refused``, ``port_refused``, ``dns_failed``, ``connect_failed``,
     ``tls_failed``, ``deadline_exceeded``, ``connection_lost``, ``headers_too_large``, ``bad_response``.
-    Header names are in lower case. A long ``body`` is cut, after decompression.
+    Header names are in lower case. A long ``body`` is cut, after decompression. ``request`` is what this answers.
     """
 
     status: int | None
@@ -62,6 +62,7 @@ class Response:
     duration_ms: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
+    request: Request | None = field(default=None, repr=False)
 
 
 class Outbound:
@@ -100,9 +101,10 @@ class Outbound:
         """Begin to send; `wait` hands ``context`` back with the response. The deadline may be another than usual."""
         # Curl would guess a missing scheme, and reads only ASCII.
         if not request.url.isascii() or not request.url.lower().startswith(("http://", "https://")):
-            self._finished.append((context, Response(status=None, error="bad_url", duration_ms=0)))
+            refused = Response(status=None, error="bad_url", duration_ms=0, request=request)
+            self._finished.append((context, refused))
             return
-        transfer = _Transfer(context, self._allowed, self._response_limit)
+        transfer = _Transfer(context, request, self._allowed, self._response_limit)
         curl = self._spare.pop() if self._spare else pycurl.Curl()
         self._prepare(curl, request, transfer, self._deadline_seconds if deadline_seconds is None else deadline_seconds)
         self._transfers[curl] = transfer
@@ -232,8 +234,10 @@ def _curl_events(events: int) -> int:
 class _Transfer:
     """One request's callbacks. None may raise: pycurl would print the traceback and go on."""
 
-    def __init__(self, context: object, allowed: AllowedNetworks, response_limit: int) -> None:
-        self.context, self._allowed = context, allowed
+    def __init__(
+        self, context: object, request: Request, allowed: AllowedNetworks, response_limit: int
+    ) -> None:
+        self.context, self._request, self._allowed = context, request, allowed
         self._started_at = time.monotonic()
         self._body, self._body_room, self._header_room = bytearray(), response_limit, _HEADER_LIMIT
         self._headers: dict[str, str] = {}
@@ -279,7 +283,8 @@ class _Transfer:
         duration_ms = round((time.monotonic() - self._started_at) * 1000)
         if code == pycurl.E_OK or self._stop == "cut":
             return Response(
-                status=status, error=None, duration_ms=duration_ms, headers=self._headers, body=bytes(self._body)
+                status=status, error=None, duration_ms=duration_ms, headers=self._headers, body=bytes(self._body),
+                request=self._request,
             )
         error = self._stop or _ERRORS.get(code, "bad_response")
-        return Response(status=None, error=error, duration_ms=duration_ms)
+        return Response(status=None, error=error, duration_ms=duration_ms, request=self._request)

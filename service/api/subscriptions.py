@@ -11,10 +11,11 @@ from service.api.auth import ForeignPartner, requires
 from service.api.decoding import page_of, read_id, read_json, read_page
 from service.deliveries import plan_test
 from service.edge import caller, services
+from service.errors import NotFound
 from service.model import Role, Subscription, SubscriptionState
 from service.storage import deliveries
 from service.storage import subscriptions as stored
-from service.views import view_delivery, view_subscription
+from service.views import view_delivery, view_exchanges, view_subscription
 
 blueprint = Blueprint("subscriptions", __name__, url_prefix="/v1/subscriptions")
 
@@ -101,6 +102,17 @@ def list_deliveries(subscription_id: str) -> tuple[Any, int, dict[str, str]]:
         found = deliveries.list_for_subscription(tx, subscription.id, limit=limit + 1, before=before)
     page, headers = page_of(found, limit, lambda delivery: delivery.id, view_delivery)
     return page, 200, headers
+
+
+@blueprint.get("/<subscription_id>/deliveries/<delivery_id>")
+@requires(Role.STAFF, Role.PARTNER)
+def get_delivery(subscription_id: str, delivery_id: str) -> Any:
+    subscription = _get(subscription_id)
+    with services().storage.read() as tx:
+        found = deliveries.find_exchanges(tx, read_id("delivery", delivery_id), subscription.id)
+    if found is None:
+        raise NotFound(kind="delivery", id=delivery_id)
+    return view_exchanges(found)
 
 
 def _get(subscription_id: str) -> Subscription:

@@ -197,4 +197,6 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
     return {
         "delivery_id": outcome.claim.delivery_id, "number": attempt.number, "started_at": attempt.started_at,
         "duration_ms": attempt.duration_ms, "status": attempt.status, "error": attempt.error,
+        "request_headers": attempt.request_headers, "response_headers": attempt.response_headers,
+        "response_body": attempt.response_body,
     }

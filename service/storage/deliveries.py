@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,6 +14,9 @@ from sqlalchemy.dialects import postgresql
 from service.model import Attempt, Delivery, DeliveryState, Event, EventType, Format, Payload, Variant
 from service.storage.lines import lane_of
 from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
+
+_ATTEMPT = ("number", "started_at", "duration_ms", "status", "error")
+_EXCHANGE = ("request_headers", "response_headers", "response_body")
 
 
 def message_id(delivery_id: uuid.UUID) -> str:
@@ -88,6 +92,16 @@ def find_delivery(tx: sa.Connection, delivery_id: uuid.UUID) -> Delivery | None:
     return next(iter(_list(tx, deliveries.c.id == delivery_id, limit=1, before=None)), None)
 
 
+def find_exchanges(tx: sa.Connection, delivery_id: uuid.UUID, subscription_id: uuid.UUID) -> Delivery | None:
+    """A delivery to this subscription with all that is kept of each attempt."""
+    where = sa.and_(deliveries.c.id == delivery_id, deliveries.c.subscription_id == subscription_id)
+    found = next(iter(_list(tx, where, limit=1, before=None)), None)
+    query = sa.select(attempts).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.number)
+    return found and dataclasses.replace(found, attempts=tuple(
+        Attempt(**{name: getattr(row, name) for name in _ATTEMPT + _EXCHANGE}) for row in tx.execute(query)
+    ))
+
+
 def list_for_release(
     tx: sa.Connection, release_id: uuid.UUID, *, limit: int, before: uuid.UUID | None
 ) -> list[Delivery]:
@@ -140,13 +154,12 @@ def _list(
 
 
 def _attempts(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[Attempt, ...]]:
-    query = sa.select(attempts).where(attempts.c.delivery_id.in_(ids)).order_by(attempts.c.number)
+    # What was exchanged may be much, and a page of deliveries shows none of it.
+    columns = (attempts.c[name] for name in ("delivery_id", *_ATTEMPT))
+    query = sa.select(*columns).where(attempts.c.delivery_id.in_(ids)).order_by(attempts.c.number)
     tried: dict[uuid.UUID, tuple[Attempt, ...]] = {}
     for row in tx.execute(query):
-        attempt = Attempt(
-            number=row.number, started_at=row.started_at, duration_ms=row.duration_ms,
-            status=row.status, error=row.error,
-        )
+        attempt = Attempt(**{name: getattr(row, name) for name in _ATTEMPT})
         tried[row.delivery_id] = (*tried.get(row.delivery_id, ()), attempt)
     return tried
 

@@ -277,6 +277,9 @@ attempts = sa.Table(
     sa.Column("duration_ms", sa.Integer, nullable=False),
     sa.Column("status", sa.Integer),
     sa.Column("error", sa.String(40)),
+    sa.Column("request_headers", sa.JSON(none_as_null=True)),
+    sa.Column("response_headers", sa.JSON(none_as_null=True)),
+    sa.Column("response_body", sa.Text),
 )
 
 documents = sa.Table(

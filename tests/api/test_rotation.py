@@ -19,7 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from service import keys
 from service import subscriptions as core
 from service.errors import StorageUnavailable
-from service.model import Claim, Role
+from service.model import Channel, Claim, Role
 from service.signing import MOST_FORMER
 from service.storage import Storage, claims
 from service.storage import subscriptions as stored
@@ -177,6 +177,20 @@ def test_an_ended_subscription_keeps_no_secret_and_gets_no_new_one(
     with storage.read() as tx:
         kept = tx.exec_driver_sql("SELECT secret, former_secrets FROM subscriptions").one()
     assert tuple(kept) == ("", "")
+
+
+@pytest.mark.parametrize("channel", [channel.value for channel in Channel if channel is not Channel.WEBHOOK])
+def test_only_a_webhook_has_a_secret_to_replace(
+    client: FlaskClient, staff: Headers, storage: Storage, channel: str
+) -> None:
+    made = order(client, staff)
+    with storage.write() as tx:
+        tx.execute(sa.text("UPDATE subscriptions SET channel = :channel").bindparams(channel=channel))
+        kept = tx.exec_driver_sql("SELECT secret FROM subscriptions").scalar_one()
+    answer = client.post(f"/v1/subscriptions/{made['id']}/rotate-secret", headers=staff)
+    assert (answer.status_code, answer.json["code"]) == (409, "nothing_to_rotate")
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT secret FROM subscriptions").scalar_one() == kept
 
 
 def test_a_secret_that_can_not_be_opened_any_more_is_replaced(

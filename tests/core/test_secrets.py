@@ -145,6 +145,8 @@ def test_the_command_says_what_it_did_and_the_start_says_what_is_to_do(tmp_path:
         )
         database.executemany(insert, [("0" * 31 + "1", "whsec_a"), ("0" * 31 + "2", VAULT.seal("whsec_b"))])
     assert "1 stored secrets were sealed with a key that is missing" in diglot(tmp_path, "migrate").stderr
+    told = diglot(tmp_path, "migrate", DIGLOT_SECRET_KEY=SECRET_KEY).stderr
+    assert "1 stored secrets are not sealed with the newest key: run `diglot rotate-secrets`." in told
     ended = diglot(tmp_path, "rotate-secrets")
     assert "1 secrets are sealed with the newest key now." in ended.stdout
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)

@@ -1,0 +1,63 @@
+"""What is kept of an exchange with a receiver, for both sides to see: bounded, without secrets, safe as JSON."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping
+
+MOST_BODY_BYTES = 2048
+MOST_HEADER_CHARACTERS = 8192
+# Of ours, these alone are kept whole: what another channel may add is a secret until somebody says that it isn't.
+_PLAIN = frozenset({"accept", "content-type", "link", "user-agent", "webhook-id", "webhook-timestamp"})
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+# Enough to tell two signatures apart, far too little to use one.
+_SHOWN_CHARACTERS = 4
+# Line ends and tabs may stay in a body. PostgreSQL takes no U+0000, terminals obey the others.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def keep_request(headers: Mapping[str, str]) -> dict[str, str]:
+    """Our headers; of a signature only its scheme and beginning, of anything else that may be secret nothing."""
+    return dict(_bounded((name, _redact(name.lower(), value)) for name, value in headers.items()))
+
+
+def keep_response(headers: Mapping[str, str]) -> dict[str, str]:
+    """The receiver's headers, up to 8 KB in all."""
+    return dict(_bounded(
+        (_clean(name), "…" if name in _CREDENTIALS else _clean(value)) for name, value in headers.items()
+    ))
+
+
+def keep_body(body: bytes) -> str:
+    """Its first 2 KB read as UTF-8; what is none is U+FFFD, and no character is cut in two."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return _clean(decoder.decode(body[:MOST_BODY_BYTES], final=len(body) <= MOST_BODY_BYTES))
+
+
+def _bounded(headers: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    room = MOST_HEADER_CHARACTERS
+    for name, value in headers:
+        room -= len(name) + len(value)
+        if room < 0:
+            return
+        yield name, value
+
+
+def _redact(name: str, value: str) -> str:
+    if name in _PLAIN:
+        return _clean(value)
+    if "signature" in name:
+        return " ".join(map(_shorten, value.split(" ")))
+    return "…"
+
+
+def _shorten(signature: str) -> str:
+    """`v1,K5oZ…` of Standard Webhooks, `sha256=9f86…` of WebSub."""
+    scheme = re.match(r"[a-z0-9]+[,=]", signature)
+    shown = (scheme.end() if scheme else 0) + _SHOWN_CHARACTERS
+    return f"{signature[:shown]}…"
+
+
+def _clean(text: str) -> str:
+    return _CONTROLS.sub("\ufffd", text)

@@ -13,7 +13,7 @@ import celery
 import sqlalchemy as sa
 
 from bench import rival, samples
-from bench.receiver import count_received, run_receiver
+from bench.receiver import callback_of, count_received, run_receiver
 from bench.report import Table, progress, run_rounds
 from service import signing, subscriptions
 from service.clock import new_id, utc_now
@@ -29,7 +29,7 @@ from workers.outbound import Outbound, Request
 
 PARTNERS = 1000
 ROUNDS = 5
-# As the courier has it.
+# As many as the courier begins in a moment.
 MOST_IN_FLIGHT = 256
 LANGUAGES = ("zh-Hans", "en")
 
@@ -68,12 +68,12 @@ def databases(stack: ExitStack) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def run_diglot(database_url: str, receiver: str) -> Iterator[Contestant]:
+def run_diglot(database_url: str, receiver: int) -> Iterator[Contestant]:
     """The service's own worker; without beat, whose sweeps would nudge it too."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, run_service(Path(folder), database_url) as service:
         progress(f"deliveries: subscribing {PARTNERS} partners")
         for number in range(PARTNERS):
-            order = {"partner": f"P{number}", "channel": "webhook", "callback": f"{receiver}/{number}"}
+            order = {"partner": f"P{number}", "channel": "webhook", "callback": callback_of(number, receiver)}
             subscriptions.subscribe(service.storage, order | {"languages": list(LANGUAGES)}, utc_now())
         service.start("worker")
         push(service)
@@ -98,29 +98,29 @@ def count_delivered(service: Service) -> int:
 
 
 @contextmanager
-def run_rival(receiver: str, body: str) -> Iterator[Contestant]:
+def run_rival(receiver: int, body: str) -> Iterator[Contestant]:
     pool = ("--pool", "prefork", "--concurrency", "2")
     with start_valkey() as valkey, rival.run_worker(valkey.url, *pool) as sender:
         yield partial(push_by_tasks, sender, receiver, body)
 
 
-def push_by_tasks(sender: celery.Celery, receiver: str, body: str) -> float:
+def push_by_tasks(sender: celery.Celery, receiver: int, body: str) -> float:
     owed = count_received(receiver) + PARTNERS
     secret, started = signing.make_secret(), time.perf_counter()
     for number in range(PARTNERS):
-        arguments = (f"{receiver}/{number}", f"msg_{new_id().hex}", secret, body)
+        arguments = (callback_of(number, receiver), f"msg_{new_id().hex}", secret, body)
         sender.send_task(rival.push.name, arguments, ignore_result=True)
     wait_until(lambda: count_received(receiver) == owed, "all tasks have run")
     return PARTNERS / (time.perf_counter() - started)
 
 
-def push_bare(receiver: str, body: bytes) -> float:
+def push_bare(receiver: int, body: bytes) -> float:
     outbound, secret = Outbound(AllowedNetworks.parse("127.0.0.0/8")), signing.make_secret()
     started, done, begun = time.perf_counter(), 0, 0
     while done < PARTNERS:
         while begun < PARTNERS and outbound.in_flight < MOST_IN_FLIGHT:
             headers = rival.signed_headers(f"msg_{new_id().hex}", secret, body)
-            outbound.start(Request(f"{receiver}/{begun}", body, headers), None)
+            outbound.start(Request(callback_of(begun, receiver), body, headers), None)
             begun += 1
         responses = [response for _, response in outbound.wait(1.0)]
         assert all(response.status == 204 for response in responses), responses

@@ -17,6 +17,9 @@ from bench.programs import is_listening, running
 from service.processes import Program
 from tests.faults.processes import free_port
 
+# To each of these only a few pushes go at once.
+HOSTS = [f"127.0.0.{number}" for number in range(1, 251)]
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _END = b"\r\n\r\n"
 
@@ -49,22 +52,27 @@ class Receiver(asyncio.Protocol):
 
 
 async def serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", port, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(Receiver, HOSTS, port, backlog=1024)
     await server.serve_forever()
 
 
 @contextmanager
-def run_receiver() -> Iterator[str]:
-    """Its base URL; every path is a partner."""
+def run_receiver() -> Iterator[int]:
+    """Its port; every path of any of its hosts is a partner."""
     port = free_port()
     command = (sys.executable, "-m", "bench.receiver", str(port))
     program = Program(name="receiver", command=command, stop_seconds=5, is_ready=lambda: is_listening(port))
     with running(program):
-        yield f"http://127.0.0.1:{port}"
+        yield port
 
 
-def count_received(base_url: str) -> int:
-    with urllib.request.urlopen(base_url, timeout=10) as answer:
+def callback_of(number: int, port: int) -> str:
+    """The partners are spread over the hosts as evenly as can be."""
+    return f"http://{HOSTS[number % len(HOSTS)]}:{port}/{number}"
+
+
+def count_received(port: int) -> int:
+    with urllib.request.urlopen(f"http://{HOSTS[0]}:{port}", timeout=10) as answer:
         return int(answer.read())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench import scale
 from bench.__main__ import BENCHMARKS, main
-from bench.receiver import count_received, run_receiver
+from bench.receiver import callback_of, count_received, run_receiver
 from bench.report import Skipped, Table, run_rounds
 
 
@@ -60,12 +60,12 @@ def test_the_largest_newsroom_is_loaded_only_where_scale_is_asked_for(monkeypatc
 
 
 def test_the_receiver_counts_a_push_once_its_body_is_whole() -> None:
-    with run_receiver() as url:
-        address = urlsplit(url)
+    with run_receiver() as port:
+        address = urlsplit(callback_of(7, port))
         with socket.create_connection((address.hostname, address.port), timeout=10) as partner:
             for piece in (b"POST /7 HTTP/1.1\r\nHost: p\r\nContent-", b"Length: 4\r\n\r\nab"):
                 partner.sendall(piece)
-                assert count_received(url) == 0
+                assert count_received(port) == 0
             partner.sendall(b"cd")
             assert partner.recv(100).startswith(b"HTTP/1.1 204")
-        assert count_received(url) == 1
+        assert count_received(port) == 1

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.model import DeliveryState, Lane
-from service.retries import CLAIM, HOST_ROOM, LONGEST_WAIT, Breaker, host_room, spread
+from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
 from service.storage.hosts import find_breakers
 from service.storage.tables import deliveries, subscriptions
 
@@ -30,10 +30,22 @@ _LANES = [lane.value for lane in Lane]
 
 @dataclass(slots=True)
 class Flight:
-    """What is in flight from all couriers: one at most for each subscription, some for each host."""
+    """What is in flight from all couriers, and to each host how many of them in their first moment."""
 
-    subscriptions: set[uuid.UUID]
-    hosts: Counter[str]
+    subscriptions: set[uuid.UUID] = field(default_factory=set)
+    hosts: Counter[str] = field(default_factory=Counter)
+    bursts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Any, *, is_fresh: bool) -> None:
+        self.subscriptions.add(row.subscription_id)
+        self.hosts[row.host] += 1
+        self.bursts[row.host] += is_fresh
+
+    def has_room(self, row: Any, room: int) -> bool:
+        return (
+            row.subscription_id not in self.subscriptions
+            and self.hosts[row.host] < room and self.bursts[row.host] < HOST_BURST
+        )
 
 
 def split_claimed(tx: sa.Connection, now: datetime) -> tuple[Flight, list[uuid.UUID]]:
@@ -41,11 +53,10 @@ def split_claimed(tx: sa.Connection, now: datetime) -> tuple[Flight, list[uuid.U
     query = sa.select(
         deliveries.c.id, deliveries.c.subscription_id, deliveries.c.host, deliveries.c.claim_until
     ).where(deliveries.c.claim_owner.is_not(None))
-    flight, lost = Flight(set(), Counter()), []
+    flight, lost = Flight(), []
     for row in tx.execute(query):
         if now < row.claim_until <= now + 2 * CLAIM:
-            flight.subscriptions.add(row.subscription_id)
-            flight.hosts[row.host] += 1
+            flight.add(row, is_fresh=row.claim_until > now + CLAIM - MOMENT)
         else:
             lost.append(row.id)
     return flight, lost
@@ -66,9 +77,8 @@ class Choice:
             self.hosts_put_off[row.host] = breaker.held_until
         elif row.held_until and now < row.held_until <= now + LONGEST_WAIT:
             self.subscriptions_put_off[row.subscription_id] = row.held_until
-        elif row.subscription_id not in self.flight.subscriptions and self.flight.hosts[row.host] < room:
-            self.flight.subscriptions.add(row.subscription_id)
-            self.flight.hosts[row.host] += 1
+        elif self.flight.has_room(row, room):
+            self.flight.add(row, is_fresh=True)
             self.chosen[row.id] = Lane(row.lane)
 
     @property
@@ -93,7 +103,7 @@ def choose(tx: sa.Connection, choice: Choice, lane: Lane, after: str, room: int,
 
 
 def _walk(tx: sa.Connection, lane: Lane, after: str, size: int) -> Iterator[Sequence[Any]]:
-    """The oldest of each subscription, at most as many of a host as may be in flight there, batch by batch."""
+    """The oldest of each subscription, of each host at most as many as it could have room for, batch by batch."""
     for start, is_wrapped in ((after, False), ("", True)) if after else (("", False),):
         host, subscription_id = start, _LAST_ID
         while rows := tx.execute(_steps(lane, host, subscription_id, size)).all():
@@ -113,7 +123,8 @@ def _steps(lane: Lane, host: str, subscription_id: uuid.UUID, size: int) -> sa.S
     steps = start.cte("steps", recursive=True)
     is_same = here.c.host == steps.c.host
     # From a host with so many, on to the next one.
-    last = sa.case((steps.c.count >= HOST_ROOM, sa.literal(_LAST_ID, sa.Uuid)), else_=steps.c.subscription_id)
+    is_enough = steps.c.count >= HOST_ROOM + HOST_BURST
+    last = sa.case((is_enough, sa.literal(_LAST_ID, sa.Uuid)), else_=steps.c.subscription_id)
     onward = sa.select(*columns, sa.case((is_same, steps.c.count + 1), else_=1)).select_from(
         steps.join(here, here.c.id == _first_behind(lane, steps.c.host, last))
     )

@@ -1,4 +1,4 @@
-"""`python -m bench [publishing] [feeds] [deliveries] [isolation] [scale]`: all of them, or the named ones, in turn.
+"""`python -m bench [publishing] [feeds] [deliveries] [isolation] [planning] [scale]`: all, or the named ones, in turn.
 
 All of them leave out the largest newsroom of `scale`, which takes some minutes to load.
 """
@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from bench import deliveries, feeds, isolation, publishing, scale
+from bench import deliveries, feeds, isolation, planning, publishing, scale
 from bench.report import Skipped, Table, describe_machine, progress
 
 BENCHMARKS: dict[str, Callable[[], Iterable[Table]]] = {
     "publishing": publishing.run, "feeds": feeds.run, "deliveries": deliveries.run, "isolation": isolation.run,
-    "scale": scale.run,
+    "planning": planning.run, "scale": scale.run,
 }
 
 

@@ -29,11 +29,11 @@ CLAIM = timedelta(seconds=20)
 # What a courier has begun within the last moment, by lane. Who hasn't answered by then is slow and waits beside them,
 # so that slow partners take no place from others, until so many wait in all.
 FIRST_ROOM, RETRY_ROOM = 192, 64
-MOMENT_SECONDS = 1.0
+MOMENT = timedelta(seconds=1)
 MOST_IN_FLIGHT = 2048
 
-# Over all couriers.
-HOST_ROOM = 8
+# To one host over all couriers: so many in their first moment, so many in all.
+HOST_BURST, HOST_ROOM = 8, 32
 
 # A host that failed so often in a row is left alone, longer each time that its one probe fails too.
 HOST_FAILURES = 10

@@ -26,7 +26,7 @@ from service.retries import (
     ATTEMPT_SECONDS,
     CLAIM,
     FIRST_ROOM,
-    MOMENT_SECONDS,
+    MOMENT,
     MOST_IN_FLIGHT,
     RETRY_ROOM,
     decide,
@@ -148,7 +148,7 @@ class Courier:
 
     def _rooms(self) -> tuple[int, int]:
         """How many first tries and how many retries may begin."""
-        moment_ago = time.monotonic() - MOMENT_SECONDS + ATTEMPT_SECONDS
+        moment_ago = time.monotonic() - MOMENT.total_seconds() + ATTEMPT_SECONDS
         fresh = Counter(e.claim.lane.is_retry for e in self._flying.values() if e.ends_at > moment_ago)
         room = self._most_in_flight - len(self._flying)
         return max(0, min(FIRST_ROOM - fresh[False], room)), max(0, min(RETRY_ROOM - fresh[True], room))

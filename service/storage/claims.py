@@ -48,11 +48,10 @@ def claim_due(
     """
     _take_turn(tx)
     lines.wake(tx, now)
-    flight, lost = turns.split_claimed(tx, now)
-    if lost:
+    if freed := lines.free_lost(tx, now):
         # What a newer event has overtaken meanwhile is not sent once more.
-        _retire_overtaken(tx, lines.free(tx, lost))
-    choice = turns.Choice(flight)
+        _retire_overtaken(tx, freed)
+    choice = turns.Choice(turns.find_flight(tx, now))
     rooms = {False: limit, True: limit if retry_limit is None else retry_limit}
     for lane in lines.find_lanes(tx):
         chosen = turns.choose(tx, choice, lane, after.get(lane, ""), rooms[lane.is_retry], now)
@@ -152,8 +151,10 @@ def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
 def _claimed(ids: Sequence[uuid.UUID], owner: str) -> sa.Select[Any]:
     return (
         sa.select(
-            deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body,
-            subscriptions.c.topic, subscriptions.c.former_secrets, payloads.c.media_type,
+            deliveries.c.id, deliveries.c.subscription_id, deliveries.c.attempt, deliveries.c.created_at,
+            deliveries.c.host, deliveries.c.claim_owner, subscriptions.c.channel, subscriptions.c.callback,
+            subscriptions.c.secret, subscriptions.c.former_secrets, subscriptions.c.topic, payloads.c.body,
+            payloads.c.media_type,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)

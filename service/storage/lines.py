@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from service.model import DeliveryState, EventType, Lane
-from service.retries import LONGEST_WAIT
+from service.retries import CLAIM, LONGEST_WAIT
 from service.storage.tables import deliveries, events
 
 # How many get in line while one claim is made.
@@ -58,13 +57,15 @@ def wake_misdated(tx: sa.Connection, now: datetime) -> None:
         tx.execute(deliveries.update().where(deliveries.c.id.in_(ids)).values(next_attempt_at=now))
 
 
-def free(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
-    """Have these get in line again, whose couriers died; returns those that nobody else is at."""
-    query = sa.select(deliveries.c.id).where(deliveries.c.id.in_(ids), deliveries.c.claim_owner.is_not(None))
-    freed = list(tx.execute(query.with_for_update(skip_locked=True)).scalars())
-    change = deliveries.update().where(deliveries.c.id.in_(freed))
-    tx.execute(change.values(claim_owner=None, claim_until=None, lane=_lane()))
-    return freed
+def free_lost(tx: sa.Connection, now: datetime) -> list[uuid.UUID]:
+    """Have those get in line again that a dead courier holds, or one whose clock was set back since; names them."""
+    is_lost = sa.or_(deliveries.c.claim_until <= now, deliveries.c.claim_until > now + 2 * CLAIM)
+    query = sa.select(deliveries.c.id).where(deliveries.c.claim_owner.is_not(None), is_lost)
+    lost = list(tx.execute(query.with_for_update(skip_locked=True)).scalars())
+    if lost:
+        change = deliveries.update().where(deliveries.c.id.in_(lost))
+        tx.execute(change.values(claim_owner=None, claim_until=None, lane=_lane()))
+    return lost
 
 
 def _lane() -> sa.ColumnElement[int]:

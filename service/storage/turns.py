@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.model import DeliveryState, Lane
-from service.retries import CLAIM, HOST_ROOM, LONGEST_WAIT, Breaker, host_room, spread
+from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
 from service.storage.hosts import find_breakers
 from service.storage.tables import deliveries, subscriptions
 
@@ -30,25 +30,30 @@ _LANES = [lane.value for lane in Lane]
 
 @dataclass(slots=True)
 class Flight:
-    """What is in flight from all couriers: one at most for each subscription, some for each host."""
+    """What is in flight from all couriers, and to each host how many of them in their first moment."""
 
-    subscriptions: set[uuid.UUID]
-    hosts: Counter[str]
+    subscriptions: set[uuid.UUID] = field(default_factory=set)
+    hosts: Counter[str] = field(default_factory=Counter)
+    bursts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Any, *, is_fresh: bool) -> None:
+        self.subscriptions.add(row.subscription_id)
+        self.hosts[row.host] += 1
+        self.bursts[row.host] += is_fresh
+
+    def has_room(self, row: Any, room: int) -> bool:
+        return (
+            row.subscription_id not in self.subscriptions
+            and self.hosts[row.host] < room and self.bursts[row.host] < HOST_BURST
+        )
 
 
-def split_claimed(tx: sa.Connection, now: datetime) -> tuple[Flight, list[uuid.UUID]]:
-    """What is in flight, and what was held by couriers that died, or by a clock that has been set back since."""
-    query = sa.select(
-        deliveries.c.id, deliveries.c.subscription_id, deliveries.c.host, deliveries.c.claim_until
-    ).where(deliveries.c.claim_owner.is_not(None))
-    flight, lost = Flight(set(), Counter()), []
-    for row in tx.execute(query):
-        if now < row.claim_until <= now + 2 * CLAIM:
-            flight.subscriptions.add(row.subscription_id)
-            flight.hosts[row.host] += 1
-        else:
-            lost.append(row.id)
-    return flight, lost
+def find_flight(tx: sa.Connection, now: datetime) -> Flight:
+    query = sa.select(deliveries.c.subscription_id, deliveries.c.host, deliveries.c.claim_until)
+    flight = Flight()
+    for row in tx.execute(query.where(deliveries.c.claim_owner.is_not(None))):
+        flight.add(row, is_fresh=row.claim_until > now + CLAIM - MOMENT)
+    return flight
 
 
 @dataclass(slots=True)
@@ -60,16 +65,15 @@ class Choice:
     hosts_put_off: dict[str, datetime] = field(default_factory=dict)
     subscriptions_put_off: dict[uuid.UUID, datetime] = field(default_factory=dict)
 
-    def weigh(self, row: Any, breaker: Breaker, now: datetime) -> None:
+    def weigh(self, row: Any, lane: Lane, breaker: Breaker, now: datetime) -> None:
         room = host_room(breaker, now)
         if room == 0 and breaker.held_until:
             self.hosts_put_off[row.host] = breaker.held_until
         elif row.held_until and now < row.held_until <= now + LONGEST_WAIT:
             self.subscriptions_put_off[row.subscription_id] = row.held_until
-        elif row.subscription_id not in self.flight.subscriptions and self.flight.hosts[row.host] < room:
-            self.flight.subscriptions.add(row.subscription_id)
-            self.flight.hosts[row.host] += 1
-            self.chosen[row.id] = Lane(row.lane)
+        elif self.flight.has_room(row, room):
+            self.flight.add(row, is_fresh=True)
+            self.chosen[row.id] = lane
 
     @property
     def count_put_off(self) -> int:
@@ -86,49 +90,55 @@ def choose(tx: sa.Connection, choice: Choice, lane: Lane, after: str, room: int,
         breakers = find_breakers(tx, {row.host for row in rows})
         for row in rows:
             if len(choice.chosen) < most:
-                choice.weigh(row, breakers.get(row.host, _WELL), now)
+                choice.weigh(row, lane, breakers.get(row.host, _WELL), now)
         if len(choice.chosen) >= most or choice.count_put_off >= PUT_OFF_BATCH:
             break
     return len(choice.chosen) - before
 
 
 def _walk(tx: sa.Connection, lane: Lane, after: str, size: int) -> Iterator[Sequence[Any]]:
-    """The oldest of each subscription, at most as many of a host as may be in flight there, batch by batch."""
+    """The oldest of each subscription, of each host at most as many as it could have room for, batch by batch."""
     for start, is_wrapped in ((after, False), ("", True)) if after else (("", False),):
         host, subscription_id = start, _LAST_ID
-        while rows := tx.execute(_steps(lane, host, subscription_id, size)).all():
+        while rows := tx.execute(_STEPS, {"lane": lane.value, "host": host, "subscription_id": subscription_id,
+                                          "size": size}).all():
             yield [row for row in rows if not (is_wrapped and row.host > after)]
             host, subscription_id = rows[-1].host, rows[-1].subscription_id
             if len(rows) < size or (is_wrapped and host > after):
                 break
 
 
-def _steps(lane: Lane, host: str, subscription_id: uuid.UUID, size: int) -> sa.Select[Any]:
-    """A loose scan of the index: each step looks up the first that stands behind the last."""
+def _make_steps() -> sa.Select[Any]:
+    """A loose scan of the index: each step looks up the first that stands behind the last.
+
+    Takes a `lane`, the `host` and `subscription_id` to start behind, and a `size`.
+    """
     here = deliveries.alias("here")
     columns = (here.c.id, here.c.host, here.c.subscription_id)
-    start = sa.select(*columns, sa.literal(1).label("count")).where(
-        here.c.id == _first_behind(lane, sa.literal(host), sa.literal(subscription_id, sa.Uuid))
-    )
-    steps = start.cte("steps", recursive=True)
-    is_same = here.c.host == steps.c.host
+    host, subscription_id = (sa.bindparam(name, type_=here.c[name].type) for name in ("host", "subscription_id"))
+    first = sa.select(*columns, sa.literal(1).label("count")).where(here.c.id == _first_behind(host, subscription_id))
+    steps = first.cte("steps", recursive=True)
     # From a host with so many, on to the next one.
-    last = sa.case((steps.c.count >= HOST_ROOM, sa.literal(_LAST_ID, sa.Uuid)), else_=steps.c.subscription_id)
-    onward = sa.select(*columns, sa.case((is_same, steps.c.count + 1), else_=1)).select_from(
-        steps.join(here, here.c.id == _first_behind(lane, steps.c.host, last))
-    )
+    is_enough = steps.c.count >= HOST_ROOM + HOST_BURST
+    last = sa.case((is_enough, sa.literal(_LAST_ID, sa.Uuid)), else_=steps.c.subscription_id)
+    count = sa.case((here.c.host == steps.c.host, steps.c.count + 1), else_=1)
+    onward = sa.select(*columns, count).join_from(steps, here, here.c.id == _first_behind(steps.c.host, last))
     steps = steps.union_all(onward)
-    found = sa.select(steps.c.id, steps.c.host, steps.c.subscription_id).limit(size).subquery()
-    return sa.select(found, sa.literal(lane.value).label("lane"), subscriptions.c.held_until).join(
-        subscriptions, subscriptions.c.id == found.c.subscription_id
+    found = sa.select(steps.c.id, steps.c.host, steps.c.subscription_id).limit(sa.bindparam("size")).subquery()
+    return sa.select(found, subscriptions.c.held_until).join_from(
+        found, subscriptions, subscriptions.c.id == found.c.subscription_id
     ).order_by(found.c.host, found.c.subscription_id)
 
 
-def _first_behind(lane: Lane, host: Any, subscription_id: Any) -> sa.ScalarSelect[uuid.UUID]:
-    next_ = deliveries.alias("next")
-    behind = sa.tuple_(next_.c.host, next_.c.subscription_id) > sa.tuple_(host, subscription_id)
-    query = sa.select(next_.c.id).where(next_.c.lane == lane.value, behind)
-    return query.order_by(next_.c.host, next_.c.subscription_id, next_.c.id).limit(1).scalar_subquery()
+def _first_behind(host: Any, subscription_id: Any) -> sa.ScalarSelect[uuid.UUID]:
+    place = (deliveries.c.host, deliveries.c.subscription_id)
+    is_behind = sa.tuple_(*place) > sa.tuple_(host, subscription_id)
+    query = sa.select(deliveries.c.id).where(deliveries.c.lane == sa.bindparam("lane"), is_behind)
+    return query.order_by(*place, deliveries.c.id).limit(1).scalar_subquery()
+
+
+# Made once: to put it together takes longer than to execute it.
+_STEPS = _make_steps()
 
 
 def put_off(tx: sa.Connection, choice: Choice) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from bench.archive import analyse
 from service.model import Attempt, Claim, DeliveryState, EventType, Lane
-from service.retries import CLAIM, HOST_FAILURES, HOST_HOLDS, HOST_ROOM, LONGEST_WAIT, SPREAD
+from service.retries import CLAIM, HOST_BURST, HOST_FAILURES, HOST_HOLDS, HOST_ROOM, LONGEST_WAIT, MOMENT, SPREAD
 from service.storage import Storage, claims, hosts, lines
 from service.storage.claims import Outcome
 from service.storage.tables import deliveries
@@ -100,13 +100,26 @@ def test_retries_take_no_place_from_first_tries_nor_these_from_them(
 def test_a_host_gets_so_many_at_once_from_all_couriers_together(
     storage: Storage, clock: StoppedClock, couriers: Couriers
 ) -> None:
-    load_deliveries(storage, clock(), load_subscriptions(storage, clock(), 3 * HOST_ROOM, lambda _: "big:443"))
+    load_deliveries(storage, clock(), load_subscriptions(storage, clock(), 3 * HOST_BURST, lambda _: "big:443"))
     load_deliveries(storage, clock(), load_subscriptions(storage, clock(), 2))
-    held = couriers.claim(limit=HOST_ROOM // 2) + couriers.claim()
-    assert Counter(claim.host for claim in held) == {"big:443": HOST_ROOM, "h0.example:443": 1, "h1.example:443": 1}
+    held = couriers.claim(limit=HOST_BURST // 2) + couriers.claim()
+    assert Counter(claim.host for claim in held) == {"big:443": HOST_BURST, "h0.example:443": 1, "h1.example:443": 1}
     assert couriers.claim() == []
     couriers.record(held[0], 204)
     assert len(couriers.claim()) == 1
+
+
+def test_who_is_slow_takes_no_place_from_neighbours_on_its_host_until_there_are_many(
+    storage: Storage, clock: StoppedClock, couriers: Couriers
+) -> None:
+    load_deliveries(storage, clock(), load_subscriptions(storage, clock(), 2 * HOST_ROOM, lambda _: "big:443"))
+    in_flight = []
+    for _ in range(HOST_ROOM // HOST_BURST):
+        in_flight += couriers.claim()
+        assert couriers.claim() == []
+        clock.now += MOMENT
+    assert len(in_flight) == HOST_ROOM
+    assert couriers.claim() == []
 
 
 def test_a_retry_and_a_first_try_of_one_subscription_are_not_in_flight_together(
@@ -169,7 +182,7 @@ def test_a_host_that_fails_in_a_row_is_left_alone_then_probed(
     assert probe.lane is Lane.FIRST, "what was put off counts as tried"
     assert couriers.claim(retry_limit=0) == []
     couriers.record(probe, 204)
-    assert len(couriers.claim(retry_limit=0)) == HOST_ROOM
+    assert len(couriers.claim(retry_limit=0)) == HOST_BURST
 
 
 def test_a_probe_that_fails_holds_the_host_for_longer(
@@ -288,7 +301,7 @@ def test_a_claim_reads_no_more_than_it_takes_whatever_stands_in_line(
     sa.event.listen(backlog.engine, "before_cursor_execute", count)
     with metered(backlog) as rows:
         served = set(ids(couriers.claim(limit=80, retry_limit=20)))
-        assert len(served) == 50 + HOST_ROOM + 1 + 20
+        assert len(served) == 50 + HOST_BURST + 1 + 20
         assert set(release) <= served
         # Now the crowd's host and many partners are taken.
         couriers.claim(limit=80, retry_limit=20)

@@ -16,10 +16,12 @@ from bench.archive import analyse, load_releases
 from service.clock import new_id, utc_now
 from service.config import Profile
 from service.deliveries import plan_due
-from service.model import DeliveryState
+from service.hub import end_expired, plan_feeds
+from service.model import NO_SECRET, Channel, DeliveryState, EventType, Subscription, SubscriptionState
 from service.publishing import publish_due
 from service.releases import publish_scheduled
-from service.storage import Storage, claims, deliveries, events, lines, releases
+from service.storage import Storage, claims, deliveries, events, lines, releases, websub
+from service.storage import subscriptions as stored
 from service.storage.tables import attempts, payloads
 from service.storage.tables import deliveries as delivery_rows
 from service.storage.tables import events as event_rows
@@ -36,10 +38,11 @@ IN_BOTH = {"zh-Hans": "数字有误", "en": "A figure was wrong"}
 
 @pytest.fixture
 def old_newsroom(storage: Storage, profile: Profile, clock: StoppedClock) -> Storage:
-    """One with thousands of releases, and a partner who was sent all of them."""
+    """One with thousands of releases, a partner who was sent all of them, and a reader who was sent every state."""
     clock.now = utc_now()
     load_releases(storage, profile, RELEASES)
     publish_due(storage, profile, clock)
+    _send_every_state(storage)
     order = {"partner": "P", "channel": "webhook", "callback": "http://127.0.0.1/", "languages": ["en"]}
     _deliver_everything(storage, subscribe(storage, order, clock()).id)
     analyse(storage)
@@ -109,13 +112,40 @@ def _work(storage: Storage, profile: Profile, clock: StoppedClock) -> None:
     publish_scheduled(storage, clock())
     publish_due(storage, profile, clock)
     assert plan_due(storage, profile, clock)
+    assert plan_feeds(storage, clock)
+    assert end_expired(storage, clock()) == 0
     with storage.read() as tx:
         events.list_unpublished(tx, limit=1)
         events.list_unplanned(tx, limit=1)
+        events.list_unplanned_feeds(tx, limit=1)
+        assert not websub.has_due(tx, clock())
         assert lines.is_any_due(tx, clock())
         releases.find_next_publish_at(tx)
     with storage.write() as tx:
         assert claims.claim_due(tx, "worker", limit=50, now=clock(), until=clock() + timedelta(seconds=1))
+
+
+def _send_every_state(storage: Storage) -> None:
+    """Of one feed, by WebSub."""
+    now = utc_now()
+    reader = Subscription(
+        id=new_id(), partner="r", channel=Channel.WEBSUB, callback="http://127.0.0.1/", languages=("en",),
+        categories=(), secret=NO_SECRET, state=SubscriptionState.ACTIVE, created_at=now, topic="/feeds/en.atom",
+        lease_until=now + timedelta(days=30),
+    )
+    states = [
+        {"id": new_id(), "type": EventType.FEED_CHANGED, "created_at": now - timedelta(seconds=number),
+         "published_at": now, "planned_at": now}
+        for number in range(RELEASES)
+    ]
+    with storage.write() as tx:
+        stored.insert_subscription(tx, reader)
+        tx.execute(event_rows.insert(), states)
+        tx.execute(delivery_rows.insert(), [
+            {"id": new_id(), "event_id": state["id"], "subscription_id": reader.id, "payload_id": None,
+             "state": DeliveryState.DELIVERED, "created_at": now, "delivered_at": now, "attempt": 1}
+            for state in states
+        ])
 
 
 def _deliver_everything(storage: Storage, subscription_id: uuid.UUID) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,7 +53,15 @@ class Subscribers(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.callbacks: dict[str, Callback] = defaultdict()
+        self.callbacks: dict[str, Callback] = {}
+        # Told how many questions and distributions came so far.
+        self.on_request: Callable[[int], None] = lambda _count: None
+        self._count, self._lock = 0, threading.Lock()
+
+    def note(self) -> None:
+        with self._lock:
+            self._count += 1
+            self.on_request(self._count)
 
     def add(self, path: str, query: str = "", **more: object) -> Callback:
         url = f"http://127.0.0.1:{self.server_address[1]}/{path}{query}"
@@ -76,6 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, body, {"Content-Type": "application/octet-stream", **headers})
         callback.targets.append(self.path)
         callback.questions.append(fields)
+        self.server.note()
 
     def do_POST(self) -> None:
         callback = self.server.callbacks[urlsplit(self.path).path]
@@ -83,6 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(callback.status(), b"not for the hub", {})
         headers = {name.lower(): value for name, value in self.headers.items()}
         callback.received.append(Distribution(self.path, headers, body))
+        self.server.note()
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -209,6 +211,22 @@ def test_of_what_one_subscriber_asks_the_last_holds(websub_hub: Hub) -> None:
     assert found and found.secret.reveal() == "newest"
 
 
+def test_what_was_asked_for_earlier_and_confirmed_later_changes_nothing(websub_hub: Hub) -> None:
+    """The older question was under way when the newer came, and nobody was there to answer it."""
+    older = websub_hub.ask(secret="older")
+    [flying] = websub_hub.claim()
+    websub_hub.ask(secret="newer")
+    websub_hub.settle(flying, IntentState.DUE, websub_hub.clock() + timedelta(seconds=5))
+    [newer] = websub_hub.claim()
+    websub_hub.settle(newer, IntentState.VERIFIED)
+    websub_hub.clock.advance(seconds=5)
+    [again] = websub_hub.claim()
+    assert (again.id, again.attempt) == (older.id, 2)
+    websub_hub.settle(again, IntentState.VERIFIED)
+    found = websub_hub.find(older)
+    assert found and found.secret.reveal() == "newer"
+
+
 def test_a_host_has_a_budget_of_questions_and_another_host_its_own(
     websub_hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,6 +365,22 @@ def test_planning_goes_on_where_it_was_broken_off(websub_hub: Hub, monkeypatch: 
     assert hub.plan_feeds(websub_hub.storage, websub_hub.clock) == 1
     assert hub.plan_feeds(websub_hub.storage, websub_hub.clock) == 0
     assert [websub_hub.states(each) for each in kept] == [["due"]] * 5
+
+
+def test_rival_planners_owe_each_subscriber_once(websub_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "PLAN_BATCH", 3)
+    kept = [websub_hub.confirm("/feeds/en.atom", f"https://a.example/{number}") for number in range(20)]
+    websub_hub.newsroom.accept()
+    websub_hub.newsroom.swap()
+    barrier = threading.Barrier(4)
+
+    def plan(_number: int) -> int:
+        barrier.wait()
+        return hub.plan_feeds(websub_hub.storage, websub_hub.clock)
+
+    with ThreadPoolExecutor(4) as planners:
+        assert sum(planners.map(plan, range(4))) == 20
+    assert [websub_hub.states(each) for each in kept] == [["due"]] * 20
 
 
 def test_a_lease_is_kept_to_the_second_and_then_ends(websub_hub: Hub) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.clock import Clock, new_id
 from service.config import Profile
-from service.model import Delivery, DeliveryState, Event, EventType, Release, Subscription
+from service.model import Channel, Delivery, DeliveryState, Event, EventType, Release, Subscription
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
 from service.views import iso, view_public_release, view_withdrawal
 
@@ -26,6 +26,9 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 ATTEMPT_SECONDS = 15.0
 # Longer than an attempt may last, so that a live worker's claim never runs out.
 CLAIM = timedelta(seconds=20)
+# A site is asked many times, and makes each picture in several sizes before it answers.
+LONG_ATTEMPT_SECONDS: Mapping[Channel, float] = {Channel.WORDPRESS: 60.0}
+LONG_CLAIM = timedelta(seconds=65)
 PLAN_BATCH = 50
 
 

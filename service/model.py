@@ -28,6 +28,8 @@ class DeliveryState(StrEnum):
 
 class Channel(StrEnum):
     WEBHOOK = "webhook"
+    WORDPRESS = "wordpress"
+    EMAIL = "email"
 
 
 class SubscriptionState(StrEnum):
@@ -227,7 +229,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end."""
+    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end.
+
+    A site's ``secret`` is the password that its partner gave. ``settings`` are what its channel alone asks for.
+    """
 
     id: uuid.UUID
     partner: str
@@ -238,6 +243,7 @@ class Subscription:
     secret: Secret
     state: SubscriptionState
     created_at: datetime
+    settings: Mapping[str, Any] = field(default_factory=dict)
     ended_reason: str | None = None
 
 
@@ -286,6 +292,7 @@ class Claim:
     channel: Channel
     callback: str
     secret: Secret
+    settings: Mapping[str, Any] = field(default_factory=dict)
     body: bytes = field(repr=False)
     first_due_at: datetime
 

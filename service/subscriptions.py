@@ -12,19 +12,26 @@ from service.clock import new_id
 from service.config import Profile
 from service.errors import Fault, Invalid, NotFound
 from service.model import ApiKey, Channel, Role, Secret, Subscription, SubscriptionState
-from service.networks import AllowedNetworks, find_callback_fault
+from service.networks import AllowedNetworks
+from service.orders import find_channel_faults, patch, secret_in, settings_in
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import make_secret
 from service.storage import Storage, Transaction, claims, subscriptions
 
+_CHANGEABLE = ("callback", "languages", "categories")
+
 
 def validate_subscription(
-    document: Any, schema: str, profile: Profile, allowed: AllowedNetworks
+    document: Any, schema: str, profile: Profile, allowed: AllowedNetworks, channel: Channel | None = None
 ) -> Mapping[str, Any]:
-    """The document, if it meets `schema` and the newsroom has what it orders. Raises Invalid with every fault."""
+    """The document, if it meets `schema` and the newsroom has what it orders. Raises Invalid with every fault.
+
+    The `channel` is that of the subscription which the document changes; an order names its own.
+    """
     faults = [*find_schema_faults(schema, document), *find_line_faults(document, "partner")]
     if isinstance(document, dict):
-        faults += _find_rule_faults(document, profile, allowed)
+        faults += _find_rule_faults(document, profile)
+        faults += find_channel_faults(channel or document.get("channel"), document, profile, allowed)
     if faults:
         raise Invalid(faults)
     return document
@@ -35,7 +42,8 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
     subscription = Subscription(
         id=new_id(), partner=order["partner"], channel=Channel(order["channel"]), callback=order["callback"],
         languages=tuple(order["languages"]), categories=tuple(order.get("categories", ())),
-        secret=Secret(make_secret()), state=SubscriptionState.ACTIVE, created_at=now,
+        secret=secret_in(order) or Secret(make_secret()), settings=settings_in(order),
+        state=SubscriptionState.ACTIVE, created_at=now,
     )
     with storage.write() as tx:
         subscriptions.insert_subscription(tx, subscription)
@@ -46,9 +54,14 @@ def change_subscription(
     storage: Storage, subscription_id: uuid.UUID, change: Mapping[str, Any], caller: ApiKey
 ) -> Subscription:
     """What still waits goes to the new callback. Raises NotFound."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in change.items()}
+    settings, secret = settings_in(change), secret_in(change)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in change.items()
+              if name in _CHANGEABLE}
     with storage.write() as tx:
-        changed = dataclasses.replace(_get(tx, subscription_id, caller), **values)
+        before = _get(tx, subscription_id, caller)
+        changed = dataclasses.replace(
+            before, **values, settings=patch(before.settings, settings), secret=secret or before.secret
+        )
         subscriptions.update_subscription(tx, changed)
     return changed
 
@@ -88,10 +101,7 @@ def _end(tx: Transaction, subscription: Subscription, state: SubscriptionState, 
     claims.abandon_due(tx, subscription.id)
 
 
-def _find_rule_faults(document: Mapping[str, Any], profile: Profile, allowed: AllowedNetworks) -> Iterator[Fault]:
-    callback = document.get("callback")
-    if isinstance(callback, str) and (code := find_callback_fault(callback, allowed)):
-        yield Fault(pointer="/callback", code=code)
+def _find_rule_faults(document: Mapping[str, Any], profile: Profile) -> Iterator[Fault]:
     tags = [language.tag for language in profile.languages]
     known = {"languages": ("unknown_language", tags), "categories": ("unknown_category", profile.categories)}
     for member, (code, names) in known.items():

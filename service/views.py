@@ -181,6 +181,7 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
         "callback": subscription.callback,
         "languages": list(subscription.languages),
         "categories": list(subscription.categories),
+        **subscription.settings,
         "state": subscription.state.value,
         "ended_reason": subscription.ended_reason,
         "created_at": iso(subscription.created_at),

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from celery.signals import worker_shutdown
 
 from service import queue
 from service.clock import Clock, utc_now
-from service.deliveries import ATTEMPT_SECONDS, CLAIM, decide
+from service.deliveries import ATTEMPT_SECONDS, CLAIM, LONG_ATTEMPT_SECONDS, LONG_CLAIM, decide
 from service.errors import DiglotError
 from service.model import Attempt, Claim
 from service.storage import Storage, claims
@@ -40,7 +40,7 @@ class Exchange:
 
     claim: Claim
     conversation: Conversation
-    ends_at: float = field(default_factory=lambda: time.monotonic() + ATTEMPT_SECONDS)
+    ends_at: float
     duration_ms: int = 0
 
 
@@ -103,11 +103,14 @@ class Courier:
         now = self._clock()
         with self._storage.write() as tx:
             due = claims.claim_due(tx, self._owner, limit=free, now=now, until=now + CLAIM)
+            if slow := [claim for claim in due if claim.channel in LONG_ATTEMPT_SECONDS]:
+                claims.hold_longer(tx, slow, now + LONG_CLAIM)
         for claim in due:
             self._start(claim)
 
     def _start(self, claim: Claim) -> None:
-        exchange = Exchange(claim, CHANNELS[claim.channel](claim, self._clock()))
+        ends_at = time.monotonic() + LONG_ATTEMPT_SECONDS.get(claim.channel, ATTEMPT_SECONDS)
+        exchange = Exchange(claim, CHANNELS[claim.channel](claim, self._clock()), ends_at)
         self._go_on(exchange, lambda: next(exchange.conversation))
 
     def _answer(self, exchange: Exchange, response: Response) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import certifi
 import pycurl
@@ -39,13 +40,28 @@ _ERRORS = {
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """One of ours, sent from the disk as ``name`` and of the media type ``type``."""
+
+    path: Path
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """``headers`` are sent beside Host, Content-Length and Accept-Encoding; a GET has no body."""
+    """``headers`` are sent beside Host, Content-Length and Accept-Encoding; a GET has no body.
+
+    A ``form`` is sent in place of the body, as multipart/form-data. What is ``confined`` goes to the networks alone
+    that the operator allowed, for it would cross any other in the clear.
+    """
 
     url: str
     body: bytes = field(repr=False)
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     method: str = "POST"
+    form: Mapping[str, str | File] = field(default_factory=dict)
+    confined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,8 @@ class Response:
     """What came of a request: a ``status`` or an ``error`` code, never both.
 
     Error codes: ``bad_url``, ``address_refused``, ``port_refused``, ``dns_failed``, ``connect_failed``,
-    ``tls_failed``, ``deadline_exceeded``, ``connection_lost``, ``headers_too_large``, ``bad_response``.
+    ``tls_failed``, ``deadline_exceeded``, ``connection_lost``, ``headers_too_large``, ``file_missing``,
+    ``bad_response``.
     Header names are in lower case. A long ``body`` is cut, after decompression.
     """
 
@@ -102,9 +119,16 @@ class Outbound:
         if not request.url.isascii() or not request.url.lower().startswith(("http://", "https://")):
             self._finished.append((context, Response(status=None, error="bad_url", duration_ms=0)))
             return
-        transfer = _Transfer(context, self._allowed, self._response_limit)
+        transfer = _Transfer(context, self._allowed, self._response_limit, request.confined)
         curl = self._spare.pop() if self._spare else pycurl.Curl()
-        self._prepare(curl, request, transfer, self._deadline_seconds if deadline_seconds is None else deadline_seconds)
+        seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
+        try:
+            self._prepare(curl, request, transfer, seconds)
+        except pycurl.error as error:
+            if error.args[0] != pycurl.E_READ_ERROR:
+                raise
+            self._finished.append((context, Response(status=None, error="file_missing", duration_ms=0)))
+            return
         self._transfers[curl] = transfer
         self._multi.add_handle(curl)
 
@@ -142,7 +166,7 @@ class Outbound:
     def _prepare(
         self, curl: pycurl.Curl, request: Request, transfer: _Transfer, deadline_seconds: float
     ) -> None:
-        content = () if request.method == "GET" else ((pycurl.POSTFIELDS, request.body),)
+        content = _content(curl, request)
         options = (
             (pycurl.URL, request.url),
             *content,
@@ -224,6 +248,22 @@ _SELECTOR_EVENTS = {
 }
 
 
+def _content(curl: pycurl.Curl, request: Request) -> tuple[tuple[int, object], ...]:
+    if request.form:
+        return ((pycurl.MIMEPOST, _form(curl, request.form)),)
+    return () if request.method == "GET" else ((pycurl.POSTFIELDS, request.body),)
+
+
+def _form(curl: pycurl.Curl, fields: Mapping[str, str | File]) -> pycurl.CurlMime:
+    form = pycurl.CurlMime(curl)
+    for name, value in fields.items():
+        if isinstance(value, str):
+            form.add_field(name, value.encode())
+        else:
+            form.add_file(name, str(value.path), filename=value.name, content_type=value.type)
+    return form
+
+
 def _curl_events(events: int) -> int:
     reads = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
     return reads | (pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0)
@@ -232,8 +272,10 @@ def _curl_events(events: int) -> int:
 class _Transfer:
     """One request's callbacks. None may raise: pycurl would print the traceback and go on."""
 
-    def __init__(self, context: object, allowed: AllowedNetworks, response_limit: int) -> None:
-        self.context, self._allowed = context, allowed
+    def __init__(
+        self, context: object, allowed: AllowedNetworks, response_limit: int, confined: bool = False
+    ) -> None:
+        self.context, self._allowed, self._confined = context, allowed, confined
         self._started_at = time.monotonic()
         self._body, self._body_room, self._header_room = bytearray(), response_limit, _HEADER_LIMIT
         self._headers: dict[str, str] = {}
@@ -246,7 +288,7 @@ class _Transfer:
         if family not in (socket.AF_INET, socket.AF_INET6):
             self._stop = "address_refused"
             return pycurl.SOCKET_BAD
-        self._stop = vet_address(target[0], target[1], self._allowed)
+        self._stop = vet_address(target[0], target[1], self._allowed, confined=self._confined)
         if self._stop is not None:
             return pycurl.SOCKET_BAD
         try:

@@ -46,6 +46,12 @@ def claim_due(tx: sa.Connection, owner: str, *, limit: int, now: datetime, until
     return [_claim(row) for row in tx.execute(_claimed(ids))]
 
 
+def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> None:
+    """These have more to do than an attempt of the others may last."""
+    ids = [claim.delivery_id for claim in owned]
+    tx.execute(deliveries.update().where(deliveries.c.id.in_(ids)).values(claim_until=until))
+
+
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
     held = _list_held(tx, [outcome.claim.delivery_id for outcome in outcomes])
@@ -118,7 +124,8 @@ def _claimable(now: datetime, limit: int) -> sa.Select[Any]:
 def _claimed(ids: Sequence[uuid.UUID]) -> sa.Select[Any]:
     return (
         sa.select(
-            deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, payloads.c.body,
+            deliveries, subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret,
+            subscriptions.c.settings, payloads.c.body,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .join(payloads, payloads.c.id == deliveries.c.payload_id)
@@ -131,7 +138,7 @@ def _claim(row: Any) -> Claim:
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
-        body=row.body, first_due_at=row.created_at,
+        settings=row.settings, body=row.body, first_due_at=row.created_at,
     )
 
 

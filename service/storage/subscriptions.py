@@ -56,12 +56,14 @@ def list_active(tx: sa.Connection) -> list[Subscription]:
 
 def _values(subscription: Subscription) -> dict[str, Any]:
     values = {field.name: getattr(subscription, field.name) for field in dataclasses.fields(subscription)}
-    return values | {"languages": list(subscription.languages), "categories": list(subscription.categories)}
+    lists = {"languages": list(subscription.languages), "categories": list(subscription.categories)}
+    return values | lists | {"settings": dict(subscription.settings)}
 
 
 def _subscription(row: Any) -> Subscription:
     return Subscription(
         id=row.id, partner=row.partner, channel=Channel(row.channel), callback=row.callback,
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
-        state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
+        settings=row.settings, state=SubscriptionState(row.state), ended_reason=row.ended_reason,
+        created_at=row.created_at,
     )

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from service.model import Channel, Claim
 from workers.channels.webhook import push
+from workers.channels.wordpress import post
 from workers.outbound import Request, Response
 
 Conversation = Generator[Request, Response, Response]
@@ -19,4 +20,5 @@ Serve = Callable[[Claim, datetime], Conversation]
 
 CHANNELS: Mapping[Channel, Serve] = {
     Channel.WEBHOOK: push,
+    Channel.WORDPRESS: post,
 }

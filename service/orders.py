@@ -7,15 +7,18 @@ from typing import Any
 
 from service.config import Profile
 from service.errors import Fault
+from service.mail import is_address
 from service.model import Channel, Secret
 from service.networks import AllowedNetworks, find_callback_fault, find_plain_fault
 from service.schema_faults import json_pointer
 
 _SETTINGS: Mapping[Channel, tuple[str, ...]] = {
     Channel.WORDPRESS: ("username", "categories_map"),
+    Channel.EMAIL: ("messages",),
 }
 _PASSWORD = "application_password"  # noqa: S105
-_OWN = {Channel.WORDPRESS: (*_SETTINGS[Channel.WORDPRESS], _PASSWORD)}
+_OWN = {**_SETTINGS, Channel.WORDPRESS: (*_SETTINGS[Channel.WORDPRESS], _PASSWORD)}
+_MAILTO = "mailto:"
 
 
 def settings_in(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def patch(settings: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, A
 
 
 def find_channel_faults(
-    channel: Any, document: Mapping[str, Any], profile: Profile, allowed: AllowedNetworks
+    channel: Any, document: Mapping[str, Any], profile: Profile, allowed: AllowedNetworks, has_mail: bool
 ) -> Iterator[Fault]:
     """`channel` is the one that is ordered, or that of the subscription which is changed.
 
@@ -50,6 +53,8 @@ def find_channel_faults(
     callback = document.get("callback")
     if isinstance(callback, str) and (code := _find_callback_fault(channel, callback, allowed)):
         yield Fault(pointer="/callback", code=code)
+    if document.get("channel") == Channel.EMAIL and not has_mail:
+        yield Fault(pointer="/channel", code="mail_not_set_up")
     for other, names in _OWN.items():
         for name in names:
             if name in document and channel != other:
@@ -62,6 +67,9 @@ def find_channel_faults(
 
 
 def _find_callback_fault(channel: Any, callback: str, allowed: AllowedNetworks) -> str | None:
+    if channel == Channel.EMAIL:
+        is_mail = callback.startswith(_MAILTO) and is_address(callback.removeprefix(_MAILTO))
+        return None if is_mail else "callback_mailto"
     fault = find_callback_fault(callback, allowed)
     if fault is None and channel == Channel.WORDPRESS:
         return "callback_query" if "?" in callback else find_plain_fault(callback, allowed)

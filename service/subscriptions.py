@@ -22,7 +22,8 @@ _CHANGEABLE = ("callback", "languages", "categories")
 
 
 def validate_subscription(
-    document: Any, schema: str, profile: Profile, allowed: AllowedNetworks, channel: Channel | None = None
+    document: Any, schema: str, profile: Profile, allowed: AllowedNetworks, *, channel: Channel | None = None,
+    has_mail: bool = False,
 ) -> Mapping[str, Any]:
     """The document, if it meets `schema` and the newsroom has what it orders. Raises Invalid with every fault.
 
@@ -31,7 +32,7 @@ def validate_subscription(
     faults = [*find_schema_faults(schema, document), *find_line_faults(document, "partner")]
     if isinstance(document, dict):
         faults += _find_rule_faults(document, profile)
-        faults += find_channel_faults(channel or document.get("channel"), document, profile, allowed)
+        faults += find_channel_faults(channel or document.get("channel"), document, profile, allowed, has_mail)
     if faults:
         raise Invalid(faults)
     return document

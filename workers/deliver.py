@@ -25,7 +25,7 @@ from service.subscriptions import end_subscription
 from workers import context
 from workers.app import app
 from workers.channels import CHANNELS, Conversation
-from workers.outbound import Outbound, Request, Response
+from workers.outbound import Mail, Outbound, Request, Response
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Courier:
         exchange.duration_ms += response.duration_ms
         self._go_on(exchange, lambda: exchange.conversation.send(response))
 
-    def _go_on(self, exchange: Exchange, step: Callable[[], Request]) -> None:
+    def _go_on(self, exchange: Exchange, step: Callable[[], Request | Mail]) -> None:
         try:
             self._outbound.start(step(), exchange, exchange.ends_at - time.monotonic())
         except StopIteration as end:
@@ -188,7 +188,7 @@ def deliver() -> None:
     global _courier
     with _starting:
         if _courier is None:
-            outbound = Outbound(context.settings().allowed_networks)
+            outbound = Outbound(context.settings().allowed_networks, mail=context.settings().mail)
             _courier = Courier(context.storage(), outbound, context.owner())
             _courier.start()
     _courier.nudge()

@@ -100,6 +100,8 @@ def _get(subscription_id: str) -> Subscription:
 
 
 def _read(schema: str, media_type: str = "application/json", channel: Channel | None = None) -> Any:
+    settings = services().settings
     return subscriptions.validate_subscription(
-        read_json(media_type), schema, services().profile, services().settings.allowed_networks, channel
+        read_json(media_type), schema, services().profile, settings.allowed_networks, channel=channel,
+        has_mail=settings.mail is not None,
     )

@@ -17,7 +17,7 @@ from service.model import Channel, Claim, Event, EventType, Release, ReleaseMedi
 from service.networks import AllowedNetworks
 from service.release_media import PATH
 from service.validation import validate_release
-from tests.conftest import StoppedClock
+from tests.conftest import ROOT, StoppedClock
 from tests.factories import published
 from tests.media import jpeg
 from workers import context
@@ -32,6 +32,7 @@ Serve = Callable[..., Response]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where uploaded files lie, for the workers too."""
     monkeypatch.setenv("DIGLOT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DIGLOT_PROFILE", str(ROOT / "newsroom.json"))
     context.settings.cache_clear()
     media = context.settings().media_dir
     media.mkdir()
@@ -76,9 +77,13 @@ def claim_of(profile: Profile, clock: StoppedClock) -> Callable[..., Claim]:
 @pytest.fixture
 def serve(clock: StoppedClock) -> Iterator[Serve]:
     """Runs a claim's conversation to its end, or until it has had so many answers."""
-    outbound = Outbound(AllowedNetworks.parse("127.0.0.0/8"), deadline_seconds=30)
+    running: list[Outbound] = []
 
     def run(claim: Claim, *, answers: int | None = None, asked: list[Request] | None = None) -> Response | None:
+        if not running:
+            allowed = AllowedNetworks.parse("127.0.0.0/8")
+            running.append(Outbound(allowed, deadline_seconds=30, mail=context.settings().mail))
+        [outbound] = running
         conversation = CHANNELS[Channel(claim.channel)](claim, clock())
         step = lambda: next(conversation)  # noqa: E731
         while answers is None or answers > 0:
@@ -95,4 +100,5 @@ def serve(clock: StoppedClock) -> Iterator[Serve]:
         return None
 
     yield run
-    outbound.close()
+    for outbound in running:
+        outbound.close()

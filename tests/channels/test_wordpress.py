@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Response
 
 from service.clock import new_id
 from service.model import Channel, Claim, EventType, Release, ReleaseMedium, Secret
 from tests.channels.conftest import TAGS, Serve
 from tests.media import TAKEN
 from tests.services.wordpress import WordPress, start_wordpress, why_not
+from tests.services.wordpress_standin import StandIn, start_standin
 from workers.outbound import Request
 
 # pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
@@ -30,7 +32,17 @@ Owe = Callable[..., Claim]
 
 
 @pytest.fixture(scope="session")
-def wordpress() -> Iterator[WordPress]:
+def standin() -> Iterator[StandIn]:
+    with start_standin() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["real", "standin"])
+def wordpress(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[WordPress]:
+    """The real one, and what stands for it where it can't be had."""
+    if request.param == "standin":
+        yield standin
+        return
     if reason := why_not():
         pytest.skip(f"no real WordPress: {reason}")
     with start_wordpress() as running:
@@ -39,6 +51,15 @@ def wordpress() -> Iterator[WordPress]:
 
 @pytest.fixture
 def owe(wordpress: WordPress, claim_of: Callable[..., Claim]) -> Owe:
+    return owe_to(wordpress, claim_of)
+
+
+@pytest.fixture
+def owe_standin(standin: StandIn, claim_of: Callable[..., Claim]) -> Owe:
+    return owe_to(standin, claim_of)
+
+
+def owe_to(wordpress: WordPress, claim_of: Callable[..., Claim]) -> Owe:
     """A delivery to the site, in the name of an editor unless another is given."""
 
     def make(release: Release, type: EventType = PUBLISHED, *, username: str = "editor", **more: Any) -> Claim:
@@ -232,3 +253,63 @@ def test_a_test_proves_the_password_and_writes_nothing(
     assert serve(owe(release, body=ping), asked=asked).status == 200
     assert serve(owe(release, body=ping, secret="wrong")).status == 401
     assert [request.method for request in asked] == ["GET"]
+
+
+ANSWERS = {
+    "busy": Response("{}", 503, {"Retry-After": "120"}),
+    "html": Response("<html>welcome", 200),
+    "lie": Response('{"id": "1; DROP", "status": []}', 201, {"Content-Type": "application/json"}),
+    "lies": Response('[{"id": "1; DROP", "status": []}]', 200, {"Content-Type": "application/json"}),
+    "deep": Response("[" * 100_000, 200),
+    "long": Response("[" + "1," * 20_000 + "1]", 200),
+    "moved": Response("", 301, {"Location": "https://elsewhere.example/"}),
+}
+
+
+@pytest.mark.parametrize(("name", "status", "error"), [
+    ("busy", 503, None), ("moved", 301, None), ("html", None, "not_wordpress"), ("lie", None, "not_wordpress"),
+    ("lies", None, "not_wordpress"), ("deep", None, "not_wordpress"), ("long", None, "not_wordpress"),
+])
+@pytest.mark.parametrize("where", ["posts", "media", "pll/v1/languages"])
+def test_whatever_a_site_says_instead_is_tried_again_and_never_believed(
+    standin: StandIn, release: Release, owe_standin: Owe, serve: Serve, name: str, status: int | None,
+    error: str | None, where: str,
+) -> None:
+    standin.answer = lambda _method, route: ANSWERS[name] if route.endswith(where) else None
+    response = serve(owe_standin(release))
+    standin.answer = lambda _method, _route: None
+    if (where, name) not in HARMLESS:
+        assert (response.status, response.error) == (status, error)
+        assert "publish" not in {post["status"] for post in posts_of(standin, release).values()}
+    assert serve(owe_standin(release)).status == 200
+    assert {post["status"] for post in posts_of(standin, release).values()} == {"publish"}
+    assert len(media_of(standin, release)) == len(TAGS)
+
+
+# That there are no languages is an answer too.
+HARMLESS = {("pll/v1/languages", name) for name in ("moved", "lie", "lies")}
+
+
+@pytest.mark.parametrize(("status", "then"), [(410, "publish"), (404, "publish"), (501, "draft")])
+def test_a_site_whose_trash_is_not_as_usual_is_no_lost_partner(
+    standin: StandIn, release: Release, owe_standin: Owe, serve: Serve, status: int, then: str
+) -> None:
+    """410 says here that the post is in the trash already, not that the partner wants no more."""
+    serve(owe_standin(release))
+    standin.answer = lambda method, _route: Response("{}", status) if method == "DELETE" else None
+    response = serve(owe_standin(release, WITHDRAWN))
+    standin.answer = lambda _method, _route: None
+    assert response.status == 200
+    assert {post["status"] for post in posts_of(standin, release).values()} == {then}
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 415])
+def test_a_picture_that_is_refused_holds_up_no_text(
+    standin: StandIn, release: Release, owe_standin: Owe, serve: Serve, status: int
+) -> None:
+    standin.answer = lambda method, route: Response("{}", status) if (method, route[-5:]) == ("POST", "media") else None
+    assert serve(owe_standin(release)).status == 200
+    standin.answer = lambda _method, _route: None
+    posts = posts_of(standin, release)
+    assert {post["status"] for post in posts.values()} == {"publish"}
+    assert "/media/" in standin.read(posts["en"]["link"])

@@ -74,7 +74,7 @@ require __DIR__ . '/index.php';
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class WordPress:
     """``passwords`` are application passwords by user name, ``categories`` ids by name."""
 

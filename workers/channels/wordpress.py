@@ -92,13 +92,13 @@ def _fields(
 ) -> dict[str, Any]:
     edition = release["editions"][tag]
     ids = [categories[name] for name in release["categories"] if name in categories]
-    ids = [id.get(tag) if isinstance(id, dict) else id for id in ids]
+    chosen = dict.fromkeys(id.get(tag) if isinstance(id, dict) else id for id in ids)
     return {
         "title": html.escape(edition["headline"], quote=False),
         "excerpt": html.escape(edition["summary"], quote=False),
         "content": _content(release, tag, pictures),
         "featured_media": next((picture.id for picture in pictures if picture.id), 0),
-    } | ({"categories": [id for id in ids if id]} if any(ids) else {})
+    } | ({"categories": [id for id in chosen if id]} if any(chosen) else {})
 
 
 def _content(release: Mapping[str, Any], tag: str, pictures: Sequence[Picture]) -> str:

@@ -79,7 +79,8 @@ def _may_heal(refusal: Refused) -> bool:
     status, error = refusal.response.status, refusal.response.error
     if status is None:
         return error != "file_missing"
-    return status in (429, 502, 503, 504) or (status >= 500 and b'"rest_upload' not in refusal.response.body)
+    is_refusal = (400 <= status < 500 and status != 429) or b'"rest_upload' in refusal.response.body
+    return not is_refusal
 
 
 def _show(picture: Picture, tag: str) -> str:

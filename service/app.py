@@ -15,7 +15,7 @@ from service.api.query import check_query
 from service.edge import Services, install
 from service.representations import SAFETY_HEADERS
 from service.web import media as web_media
-from service.web import routes
+from service.web import routes, unsubscribing
 
 
 def create_app(services: Services) -> Flask:
@@ -32,7 +32,9 @@ def create_app(services: Services) -> Flask:
     app.before_request(check_query)
     app.after_request(add_safety_headers)
     app.after_request(stay_on_host)
-    for part in (releases, history, media, subscriptions, hub, keys, audit, health, docs, web_media, routes):
+    for part in (
+        releases, history, media, subscriptions, hub, keys, audit, health, docs, web_media, unsubscribing, routes,
+    ):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(docs.swagger_ui)
     return app
@@ -54,9 +56,10 @@ def add_safety_headers(response: Response) -> Response:
     for name, value in SAFETY_HEADERS.items():
         response.headers.setdefault(name, value)
     if response.mimetype == "text/html" and not request.path.startswith("/docs/"):
-        response.headers["Content-Security-Policy"] = (
+        response.headers.setdefault(
+            "Content-Security-Policy",
             "default-src 'none'; style-src 'self'; img-src https: http: data:; base-uri 'none'; form-action 'none'; "
-            "frame-ancestors 'none'"
+            "frame-ancestors 'none'",
         )
     return response
 

@@ -13,6 +13,7 @@ from typing import Any
 import langcodes
 
 from service.errors import ConfigurationError, Fault
+from service.mail import MailServer, read_mail_server
 from service.messages import UiLanguage, say, ui_language
 from service.networks import AllowedNetworks
 from service.schema_faults import find_schema_faults, json_pointer
@@ -113,6 +114,7 @@ class Settings:
     allowed_networks: AllowedNetworks
     max_body_bytes: int
     max_media_bytes: int
+    mail: MailServer | None
 
     @property
     def media_dir(self) -> Path:
@@ -133,6 +135,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         allowed_networks=AllowedNetworks.parse(environ.get("DIGLOT_ALLOW_NETWORKS", "")),
         max_body_bytes=_whole_number(environ, "DIGLOT_MAX_BODY_BYTES", DEFAULT_BODY_LIMIT, most=2**31),
         max_media_bytes=_whole_number(environ, "DIGLOT_MAX_MEDIA_BYTES", DEFAULT_MEDIA_LIMIT, most=2**31),
+        mail=read_mail_server(environ),
     )
 
 
@@ -208,7 +211,7 @@ def _member(node: Any, name: str) -> Mapping[str, Any]:
 
 # First parts of paths that the service itself answers.
 RESERVED_URL_NAMES = frozenset({
-    "v1", "feeds", "docs", "static", "problems", "healthz", "readyz", "hub", "media", "sitemaps",
+    "v1", "feeds", "docs", "static", "problems", "healthz", "readyz", "hub", "media", "sitemaps", "unsubscribe",
 })
 
 

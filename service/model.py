@@ -42,6 +42,8 @@ class Lane(IntEnum):
 class Channel(StrEnum):
     WEBHOOK = "webhook"
     WEBSUB = "websub"
+    WORDPRESS = "wordpress"
+    EMAIL = "email"
 
 
 class Format(StrEnum):
@@ -280,6 +282,7 @@ class Subscription:
     subscription ends at ``lease_until``, and without a ``secret`` its pushes bear no signature.
     ``former_secrets`` (as `signing.retire_secret` keeps them) sign too, the last until ``overlap_ends_at``.
     With a ``public_key`` the secret is a private one, which is never shown.
+    A site's ``secret`` is the password that its partner gave. ``settings`` are what its channel alone asks for.
     """
 
     id: uuid.UUID
@@ -291,6 +294,7 @@ class Subscription:
     secret: Secret
     state: SubscriptionState
     created_at: datetime
+    settings: Mapping[str, Any] = field(default_factory=dict)
     ended_reason: str | None = None
     format: Format = Format.DIGLOT
     language_choice: LanguageChoice = LanguageChoice.ALL
@@ -409,6 +413,7 @@ class Claim:
     callback: str
     secret: Secret
     former_secrets: Secret = NO_SECRET
+    settings: Mapping[str, Any] = field(default_factory=dict)
     body: bytes = field(repr=False)
     media_type: str = "application/json"
     first_due_at: datetime

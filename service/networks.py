@@ -52,12 +52,15 @@ class AllowedNetworks:
         return any(address in network for network in self.networks)
 
 
-def vet_address(ip: str, port: int, allowed: AllowedNetworks) -> str | None:
-    """None where a push may connect, else ``address_refused`` or ``port_refused``."""
+def vet_address(ip: str, port: int, allowed: AllowedNetworks, *, confined: bool = False) -> str | None:
+    """None where a push may connect, else ``address_refused`` or ``port_refused``.
+
+    What is ``confined`` may go to the operator's networks alone.
+    """
     address = _unmapped(ip)
     if address in allowed:
         return None
-    if not _is_public(address):
+    if confined or not _is_public(address):
         return "address_refused"
     return None if port in _PUBLIC_PORTS else "port_refused"
 
@@ -104,6 +107,19 @@ def server_of(callback: str) -> str:
     assert parts, callback
     name = parts[1].removesuffix(".").lower()
     return _find_literal(name) or name
+
+
+def find_plain_fault(url: str, allowed: AllowedNetworks) -> str | None:
+    """``callback_plain`` where a password would cross a network that isn't the operator's in the clear.
+
+    For a callback without other faults. Where a name leads is found on connecting, by what is ``confined``.
+    """
+    if url.lower().startswith("https:"):
+        return None
+    parts = _AUTHORITY.fullmatch(_find_authority(url))
+    literal = parts and _find_literal(parts[1].removesuffix(".").lower())
+    is_own = _unmapped(literal) in allowed if literal else bool(allowed.networks)
+    return None if is_own else "callback_plain"
 
 
 def _find_authority(url: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from service.model import DeliveryState
+from service.model import Channel, DeliveryState
 
 # Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
 WAITS = tuple(timedelta(seconds=seconds) for seconds in (
@@ -25,6 +25,9 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 ATTEMPT_SECONDS = 15.0
 # Longer than an attempt may last, so that a live worker's claim never runs out.
 CLAIM = timedelta(seconds=20)
+# A site is asked many times, and makes each picture in several sizes before it answers.
+LONG_ATTEMPT_SECONDS: Mapping[Channel, float] = {Channel.WORDPRESS: 60.0}
+LONG_CLAIM = timedelta(seconds=65)
 
 # What a courier has begun within the last moment, by lane. Who hasn't answered by then is slow and waits beside them,
 # so that slow partners take no place from others, until so many wait in all.

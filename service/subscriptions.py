@@ -23,7 +23,8 @@ from service.model import (
     Subscription,
     SubscriptionState,
 )
-from service.networks import AllowedNetworks, find_callback_fault, host_of
+from service.networks import AllowedNetworks, host_of
+from service.orders import find_channel_faults, patch, secret_in, settings_in
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import OVERLAP, find_public_key, make_private_key, make_secret, retire_secret
 from service.storage import Storage, Transaction, claims, deliveries, subscriptions, websub
@@ -47,14 +48,21 @@ class NothingToRotate(Conflict):
 
     code = "nothing_to_rotate"
 
+_CHANGEABLE = ("callback", "languages", "language_choice", "format", "categories")
+
 
 def validate_subscription(
-    document: Any, schema: str, profile: Profile, allowed: AllowedNetworks
+    document: Any, schema: str, profile: Profile, allowed: AllowedNetworks, *, channel: Channel | None = None,
+    has_mail: bool = False,
 ) -> Mapping[str, Any]:
-    """The document, if it meets `schema` and the newsroom has what it orders. Raises Invalid with every fault."""
+    """The document, if it meets `schema` and the newsroom has what it orders. Raises Invalid with every fault.
+
+    The `channel` is that of the subscription which the document changes; an order names its own.
+    """
     faults = [*find_schema_faults(schema, document), *find_line_faults(document, "partner")]
     if isinstance(document, dict):
-        faults += _find_rule_faults(document, profile, allowed)
+        faults += _find_rule_faults(document, profile)
+        faults += find_channel_faults(channel or document.get("channel"), document, profile, allowed, has_mail)
     if faults:
         raise Invalid(faults)
     return document
@@ -67,8 +75,9 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
         id=new_id(), partner=order["partner"], channel=Channel(order["channel"]), callback=order["callback"],
         languages=tuple(order["languages"]), format=Format(order.get("format", Format.DIGLOT)),
         language_choice=LanguageChoice(order.get("language_choice", LanguageChoice.ALL)),
-        categories=tuple(order.get("categories", ())),
-        secret=Secret(secret), public_key=find_public_key(secret), state=SubscriptionState.ACTIVE, created_at=now,
+        categories=tuple(order.get("categories", ())), settings=settings_in(order),
+        secret=secret_in(order) or Secret(secret), public_key=find_public_key(secret),
+        state=SubscriptionState.ACTIVE, created_at=now,
     )
     _check_languages(subscription)
     with storage.write() as tx:
@@ -83,11 +92,15 @@ def change_subscription(
 
     Raises NotFound, HeldByHub for a WebSub subscription, and Invalid where the whole contradicts itself.
     """
-    values = {name: _KINDS.get(name, _as_kept)(value) for name, value in change.items()}
+    settings, secret = settings_in(change), secret_in(change)
+    values = {name: _KINDS.get(name, _as_kept)(value) for name, value in change.items() if name in _CHANGEABLE}
     with storage.write() as tx:
         subscription = _hold(tx, subscription_id, caller)
         require_no_topic(subscription)
-        changed = dataclasses.replace(subscription, **values)
+        changed = dataclasses.replace(
+            subscription, **values, settings=patch(subscription.settings, settings),
+            secret=secret or subscription.secret,
+        )
         _check_languages(changed)
         subscriptions.update_subscription(tx, changed)
         deliveries.move_due(tx, subscription_id, host_of(changed.callback))
@@ -191,10 +204,7 @@ def _end(tx: Transaction, subscription: Subscription, state: SubscriptionState, 
     claims.abandon_due(tx, subscription.id)
 
 
-def _find_rule_faults(document: Mapping[str, Any], profile: Profile, allowed: AllowedNetworks) -> Iterator[Fault]:
-    callback = document.get("callback")
-    if isinstance(callback, str) and (code := find_callback_fault(callback, allowed)):
-        yield Fault(pointer="/callback", code=code)
+def _find_rule_faults(document: Mapping[str, Any], profile: Profile) -> Iterator[Fault]:
     tags = [language.tag for language in profile.languages]
     known = {"languages": ("unknown_language", tags), "categories": ("unknown_category", profile.categories)}
     for member, (code, names) in known.items():

@@ -185,6 +185,7 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
         "language_choice": subscription.language_choice.value,
         "format": subscription.format.value,
         "categories": list(subscription.categories),
+        **subscription.settings,
         "state": subscription.state.value,
         "ended_reason": subscription.ended_reason,
         "signature": subscription.signature.value,

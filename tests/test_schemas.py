@@ -56,6 +56,7 @@ ROUTES = {
     "/feeds/{language}/archive/{number}.{format}": {"get"},
     "/feeds/{language}/{category}.{format}": {"get"},
     "/healthz": {"get"},
+    "/unsubscribe/{token}": {"get", "post"},
     "/media/{file_name}": {"get"},
     "/robots.txt": {"get"},
     "/sitemap.xml": {"get"},

@@ -26,6 +26,8 @@ from service.retries import (
     ATTEMPT_SECONDS,
     CLAIM,
     FIRST_ROOM,
+    LONG_ATTEMPT_SECONDS,
+    LONG_CLAIM,
     MOMENT,
     MOST_IN_FLIGHT,
     RETRY_ROOM,
@@ -37,7 +39,7 @@ from service.subscriptions import end_subscription
 from workers import context
 from workers.app import app
 from workers.channels import CHANNELS, Conversation
-from workers.outbound import Outbound, Request, Response
+from workers.outbound import Mail, Outbound, Request, Response
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +51,16 @@ _FILES_BESIDE = 512
 
 @dataclass(slots=True)
 class Exchange:
-    """A delivery under way: the conversation of its channel, and when it must be over (`time.monotonic`)."""
+    """A delivery under way: the conversation of its channel, and when it began (`time.monotonic`)."""
 
     claim: Claim
     conversation: Conversation
-    ends_at: float = field(default_factory=lambda: time.monotonic() + ATTEMPT_SECONDS)
+    began_at: float = field(default_factory=time.monotonic)
     duration_ms: int = 0
+
+    @property
+    def ends_at(self) -> float:
+        return self.began_at + LONG_ATTEMPT_SECONDS.get(self.claim.channel, ATTEMPT_SECONDS)
 
 
 class Courier:
@@ -143,13 +149,15 @@ class Courier:
         if due:
             # There may be more, for which there is room in a moment.
             self._nudged.set()
+        if slow := [claim for claim in due if claim.channel in LONG_ATTEMPT_SECONDS]:
+            claims.hold_longer(tx, slow, now + LONG_CLAIM)
         self._after |= {claim.lane: claim.host for claim in due}
         return due
 
     def _rooms(self) -> tuple[int, int]:
         """How many first tries and how many retries may begin."""
-        moment_ago = time.monotonic() - MOMENT.total_seconds() + ATTEMPT_SECONDS
-        fresh = Counter(e.claim.lane.is_retry for e in self._flying.values() if e.ends_at > moment_ago)
+        moment_ago = time.monotonic() - MOMENT.total_seconds()
+        fresh = Counter(e.claim.lane.is_retry for e in self._flying.values() if e.began_at > moment_ago)
         room = self._most_in_flight - len(self._flying)
         return max(0, min(FIRST_ROOM - fresh[False], room)), max(0, min(RETRY_ROOM - fresh[True], room))
 
@@ -162,7 +170,7 @@ class Courier:
         exchange.duration_ms += response.duration_ms
         self._go_on(exchange, lambda: exchange.conversation.send(response))
 
-    def _go_on(self, exchange: Exchange, step: Callable[[], Request]) -> None:
+    def _go_on(self, exchange: Exchange, step: Callable[[], Request | Mail]) -> None:
         try:
             self._outbound.start(step(), exchange, exchange.ends_at - time.monotonic())
         except StopIteration as end:
@@ -244,7 +252,7 @@ def deliver() -> None:
     global _courier
     with _starting:
         if _courier is None:
-            outbound = Outbound(context.settings().allowed_networks)
+            outbound = Outbound(context.settings().allowed_networks, mail=context.settings().mail)
             _courier = Courier(context.storage(), outbound, context.owner())
             _courier.start()
     _courier.nudge()

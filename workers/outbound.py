@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import selectors
 import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import certifi
 import pycurl
 
+from service.mail import MailServer
 from service.networks import AllowedNetworks, vet_address
 
 # A partner's honest headers are a few hundred bytes; curl by itself would take 300 kB.
@@ -35,17 +38,43 @@ _ERRORS = {
     pycurl.E_PARTIAL_FILE: "connection_lost",
     pycurl.E_RECV_ERROR: "connection_lost",
     pycurl.E_SEND_ERROR: "connection_lost",
+    pycurl.E_LOGIN_DENIED: "login_failed",
+    pycurl.E_USE_SSL_FAILED: "tls_failed",
 }
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """One of ours, sent from the disk as ``name`` and of the media type ``type``."""
+
+    path: Path
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """``headers`` are sent beside Host, Content-Length and Accept-Encoding; a GET has no body."""
+    """``headers`` are sent beside Host, Content-Length and Accept-Encoding; a GET has no body.
+
+    A ``form`` is sent in place of the body, as multipart/form-data. What is ``confined`` goes to the networks alone
+    that the operator allowed, for it would cross any other in the clear.
+    """
 
     url: str
     body: bytes = field(repr=False)
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     method: str = "POST"
+    form: Mapping[str, str | File] = field(default_factory=dict)
+    confined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A whole message (RFC 5322) for one address, over the operator's mail server."""
+
+    sender: str
+    recipient: str
+    message: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +82,11 @@ class Response:
     """What came of a request: a ``status`` or an ``error`` code, never both.
 
     Error codes: ``bad_url``, ``address_refused``, ``port_refused``, ``dns_failed``, ``connect_failed``,
-    ``tls_failed``, ``deadline_exceeded``, ``connection_lost``, ``headers_too_large``, ``bad_response``.
+    ``tls_failed``, ``deadline_exceeded``, ``connection_lost``, ``headers_too_large``, ``file_missing``,
+    ``login_failed``, ``bad_response``.
     Header names are in lower case. A long ``body`` is cut, after decompression. ``request`` is what this answers.
+    A mail server's reply is the ``body``, and its ``status`` is what HTTP calls the same: 503 for 4yz, which may heal,
+    422 for 5yz, which will not.
     """
 
     status: int | None
@@ -74,9 +106,10 @@ class Outbound:
 
     def __init__(
         self, allowed: AllowedNetworks, *, deadline_seconds: float = 15.0, response_limit: int = 16_384,
-        ca_bundle: str | None = None,
+        ca_bundle: str | None = None, mail: MailServer | None = None,
     ) -> None:
         self._allowed, self._deadline_seconds, self._response_limit = allowed, deadline_seconds, response_limit
+        self._mail = mail
         self._ca_bundle = ca_bundle or certifi.where()
         self._selector = selectors.DefaultSelector()
         self._alarm, self._bell = socket.socketpair()
@@ -97,16 +130,41 @@ class Outbound:
         """How many requests were started and not yet handed back."""
         return len(self._transfers) + len(self._finished)
 
-    def start(self, request: Request, context: object, deadline_seconds: float | None = None) -> None:
+    def start(self, request: Request | Mail, context: object, deadline_seconds: float | None = None) -> None:
         """Begin to send; `wait` hands ``context`` back with the response. The deadline may be another than usual."""
+        seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
+        if isinstance(request, Mail):
+            self._start_mail(request, context, seconds)
+            return
         # Curl would guess a missing scheme, and reads only ASCII.
         if not request.url.isascii() or not request.url.lower().startswith(("http://", "https://")):
             refused = Response(status=None, error="bad_url", duration_ms=0, request=request)
             self._finished.append((context, refused))
             return
-        transfer = _Transfer(context, request, self._allowed, self._response_limit)
-        curl = self._spare.pop() if self._spare else pycurl.Curl()
-        self._prepare(curl, request, transfer, self._deadline_seconds if deadline_seconds is None else deadline_seconds)
+        transfer = _Transfer(context, request, self._allowed, self._response_limit, request.confined)
+        curl = self._take_handle()
+        try:
+            self._prepare(curl, request, transfer, seconds)
+        except pycurl.error as error:
+            if error.args[0] != pycurl.E_READ_ERROR:
+                raise
+            missing = Response(status=None, error="file_missing", duration_ms=0, request=request)
+            self._finished.append((context, missing))
+            return
+        self._add(curl, transfer)
+
+    def _start_mail(self, mail: Mail, context: object, deadline_seconds: float) -> None:
+        """The operator's own server is where the operator says, on whatever network."""
+        assert self._mail, "no mail server is set"
+        curl, reply = self._take_handle(), _Reply(context, None, self._allowed, self._response_limit)
+        for option, value in (*self._limits(deadline_seconds), *_mail_options(mail, self._mail, reply)):
+            curl.setopt(option, value)
+        self._add(curl, reply)
+
+    def _take_handle(self) -> pycurl.Curl:
+        return self._spare.pop() if self._spare else pycurl.Curl()
+
+    def _add(self, curl: pycurl.Curl, transfer: _Transfer) -> None:
         self._transfers[curl] = transfer
         self._multi.add_handle(curl)
 
@@ -144,22 +202,28 @@ class Outbound:
     def _prepare(
         self, curl: pycurl.Curl, request: Request, transfer: _Transfer, deadline_seconds: float
     ) -> None:
-        content = () if request.method == "GET" else ((pycurl.POSTFIELDS, request.body),)
+        content = _content(curl, request)
         options = (
             (pycurl.URL, request.url),
             *content,
             (pycurl.CUSTOMREQUEST, request.method),
             # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
             (pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in request.headers.items()), "Expect:"]),
-            (pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000))),
-            (pycurl.CAINFO, self._ca_bundle),
+            *self._limits(deadline_seconds),
             (pycurl.OPENSOCKETFUNCTION, transfer.open_socket),
             (pycurl.HEADERFUNCTION, transfer.take_header),
             (pycurl.WRITEFUNCTION, transfer.take_body),
-            *_GUARDS,
+            *_HTTP,
         )
         for option, value in options:
             curl.setopt(option, value)
+
+    def _limits(self, deadline_seconds: float) -> tuple[tuple[int, object], ...]:
+        return (
+            (pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000))),
+            (pycurl.CAINFO, self._ca_bundle),
+            *_GUARDS,
+        )
 
     def _drive(self, now: float, ends_at: float) -> bool:
         """Wait for the next thing to happen and let curl act on it; whether the bell rang."""
@@ -205,16 +269,18 @@ class Outbound:
         self._timer_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
 
-_GUARDS = (
+_HTTP = (
     (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
     (pycurl.FOLLOWLOCATION, 0),
+    (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+    (pycurl.ACCEPT_ENCODING, "gzip"),
+)
+_GUARDS = (
     # The environment's proxies would connect for us, past the guard.
     (pycurl.PROXY, ""),
     (pycurl.NOPROXY, "*"),
     (pycurl.SSL_VERIFYPEER, 1),
     (pycurl.SSL_VERIFYHOST, 2),
-    (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
-    (pycurl.ACCEPT_ENCODING, "gzip"),
     (pycurl.MAXAGE_CONN, _IDLE_SECONDS),
     (pycurl.MAXLIFETIME_CONN, _LIFETIME_SECONDS),
     (pycurl.NOSIGNAL, 1),
@@ -226,6 +292,43 @@ _SELECTOR_EVENTS = {
 }
 
 
+def _mail_options(mail: Mail, server: MailServer, reply: _Reply) -> tuple[tuple[int, object], ...]:
+    login = ((pycurl.USERNAME, server.user), (pycurl.PASSWORD, server.password or "")) if server.user else ()
+    # A password travels under TLS that is verified, or not at all. Without one, a relay's plain port will do, and
+    # TLS with a certificate that nobody signed is better than none (RFC 7435).
+    verify = bool(server.user) or server.url.startswith("smtps:")
+    return (
+        (pycurl.URL, server.url),
+        (pycurl.PROTOCOLS, pycurl.PROTO_SMTP | pycurl.PROTO_SMTPS),
+        (pycurl.USE_SSL, pycurl.USESSL_ALL if server.user else pycurl.USESSL_TRY),
+        (pycurl.SSL_VERIFYPEER, int(verify)),
+        (pycurl.SSL_VERIFYHOST, 2 * verify),
+        *login,
+        (pycurl.MAIL_FROM, f"<{mail.sender}>"),
+        (pycurl.MAIL_RCPT, [f"<{mail.recipient}>"]),
+        (pycurl.UPLOAD, 1),
+        (pycurl.READFUNCTION, io.BytesIO(mail.message).read),
+        (pycurl.INFILESIZE_LARGE, len(mail.message)),
+        (pycurl.HEADERFUNCTION, reply.take_header),
+    )
+
+
+def _content(curl: pycurl.Curl, request: Request) -> tuple[tuple[int, object], ...]:
+    if request.form:
+        return ((pycurl.MIMEPOST, _form(curl, request.form)),)
+    return () if request.method == "GET" else ((pycurl.POSTFIELDS, request.body),)
+
+
+def _form(curl: pycurl.Curl, fields: Mapping[str, str | File]) -> pycurl.CurlMime:
+    form = pycurl.CurlMime(curl)
+    for name, value in fields.items():
+        if isinstance(value, str):
+            form.add_field(name, value.encode())
+        else:
+            form.add_file(name, str(value.path), filename=value.name, content_type=value.type)
+    return form
+
+
 def _curl_events(events: int) -> int:
     reads = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
     return reads | (pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0)
@@ -235,9 +338,10 @@ class _Transfer:
     """One request's callbacks. None may raise: pycurl would print the traceback and go on."""
 
     def __init__(
-        self, context: object, request: Request, allowed: AllowedNetworks, response_limit: int
+        self, context: object, request: Request | None, allowed: AllowedNetworks, response_limit: int,
+        confined: bool = False,
     ) -> None:
-        self.context, self._request, self._allowed = context, request, allowed
+        self.context, self._request, self._allowed, self._confined = context, request, allowed, confined
         self._started_at = time.monotonic()
         self._body, self._body_room, self._header_room = bytearray(), response_limit, _HEADER_LIMIT
         self._headers: dict[str, str] = {}
@@ -250,7 +354,7 @@ class _Transfer:
         if family not in (socket.AF_INET, socket.AF_INET6):
             self._stop = "address_refused"
             return pycurl.SOCKET_BAD
-        self._stop = vet_address(target[0], target[1], self._allowed)
+        self._stop = vet_address(target[0], target[1], self._allowed, confined=self._confined)
         if self._stop is not None:
             return pycurl.SOCKET_BAD
         try:
@@ -288,3 +392,24 @@ class _Transfer:
             )
         error = self._stop or _ERRORS.get(code, "bad_response")
         return Response(status=None, error=error, duration_ms=duration_ms, request=self._request)
+
+
+class _Reply(_Transfer):
+    """One message's callbacks: curl takes each line that a mail server says for a header."""
+
+    def take_header(self, line: bytes) -> int:
+        self._header_room -= len(line)
+        if self._header_room < 0:
+            self._stop = "headers_too_large"
+            return 0
+        self._body = bytearray(line.rstrip())
+        return len(line)
+
+    def conclude(self, code: int, status: int) -> Response:
+        """RFC 5321 section 4.2.1. A refused login is the operator's trouble, and no verdict on the message."""
+        refused = code not in (pycurl.E_OK, pycurl.E_LOGIN_DENIED) and self._stop is None and status >= 400
+        if code != pycurl.E_OK and not refused:
+            return super().conclude(code, status)
+        status = {4: 503, 5: 422}.get(status // 100, 502) if refused else 250
+        duration_ms = round((time.monotonic() - self._started_at) * 1000)
+        return Response(status=status, error=None, duration_ms=duration_ms, body=bytes(self._body))

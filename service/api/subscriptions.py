@@ -12,7 +12,7 @@ from service.api.decoding import page_of, read_id, read_json, read_page
 from service.deliveries import plan_test
 from service.edge import caller, services
 from service.errors import NotFound
-from service.model import Role, Subscription, SubscriptionState
+from service.model import Channel, Role, Subscription, SubscriptionState
 from service.storage import deliveries
 from service.storage import subscriptions as stored
 from service.views import view_delivery, view_exchanges, view_subscription
@@ -42,7 +42,9 @@ def _show_once(subscription: Subscription, status: int) -> tuple[Any, int, dict[
     location = f"{services().profile.base_url}/v1/subscriptions/{subscription.id}"
     # The one time that the secret is shown: no cache may keep it.
     headers = {"Location": location, "Cache-Control": "no-store"}
-    shown = {} if subscription.public_key else {"secret": subscription.secret.reveal()}
+    # The half of a pair that is ours stays here, and a password came from the partner, who needs no copy.
+    is_ours = subscription.channel is Channel.WEBHOOK and not subscription.public_key
+    shown = {"secret": subscription.secret.reveal()} if is_ours else {}
     return {**view_subscription(subscription), **shown}, status, headers
 
 
@@ -66,7 +68,7 @@ def get_subscription(subscription_id: str) -> Any:
 @requires(Role.STAFF, Role.PARTNER)
 def patch_subscription(subscription_id: str) -> Any:
     subscription = _get(subscription_id)
-    change = _read("subscription-change", "application/merge-patch+json")
+    change = _read("subscription-change", "application/merge-patch+json", subscription.channel)
     changed = subscriptions.change_subscription(services().storage, subscription.id, change, caller())
     return view_subscription(changed)
 
@@ -119,7 +121,9 @@ def _get(subscription_id: str) -> Subscription:
     return subscriptions.get_subscription(services().storage, read_id("subscription", subscription_id), caller())
 
 
-def _read(schema: str, media_type: str = "application/json") -> Any:
+def _read(schema: str, media_type: str = "application/json", channel: Channel | None = None) -> Any:
+    settings = services().settings
     return subscriptions.validate_subscription(
-        read_json(media_type), schema, services().profile, services().settings.allowed_networks
+        read_json(media_type), schema, services().profile, settings.allowed_networks, channel=channel,
+        has_mail=settings.mail is not None,
     )

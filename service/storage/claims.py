@@ -81,6 +81,12 @@ def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[uuid.U
     return [_claim(held[id], lane, states.get(held[id].topic)) for id, lane in chosen.items() if id in held]
 
 
+def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> None:
+    """These have more to do than an attempt of the others may last."""
+    ids = [claim.delivery_id for claim in owned]
+    tx.execute(deliveries.update().where(deliveries.c.id.in_(ids)).values(claim_until=until))
+
+
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
     held = _list_held(tx, [outcome.claim.delivery_id for outcome in outcomes])
@@ -153,8 +159,8 @@ def _claimed(ids: Sequence[uuid.UUID], owner: str) -> sa.Select[Any]:
         sa.select(
             deliveries.c.id, deliveries.c.subscription_id, deliveries.c.attempt, deliveries.c.created_at,
             deliveries.c.host, deliveries.c.claim_owner, subscriptions.c.channel, subscriptions.c.callback,
-            subscriptions.c.secret, subscriptions.c.former_secrets, subscriptions.c.topic, payloads.c.body,
-            payloads.c.media_type,
+            subscriptions.c.secret, subscriptions.c.former_secrets, subscriptions.c.topic, subscriptions.c.settings,
+            payloads.c.body, payloads.c.media_type,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
@@ -166,7 +172,7 @@ def _claim(row: Any, lane: Lane, state: State | None) -> Claim:
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
-        former_secrets=row.former_secrets, first_due_at=row.created_at, lane=lane, host=row.host,
+        settings=row.settings, former_secrets=row.former_secrets, first_due_at=row.created_at, lane=lane, host=row.host,
         body=state.body if state else row.body, media_type=state.media_type if state else row.media_type,
         link=state.link if state else None,
     )

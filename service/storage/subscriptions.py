@@ -77,13 +77,14 @@ def hold(tx: sa.Connection, subscription_id: uuid.UUID, until: datetime) -> None
 def _values(subscription: Subscription) -> dict[str, Any]:
     values = {field.name: getattr(subscription, field.name) for field in dataclasses.fields(subscription)}
     lists = {"languages": list(subscription.languages), "categories": list(subscription.categories)}
-    return values | lists | {"host": host_of(subscription.callback)}
+    return values | lists | {"settings": dict(subscription.settings), "host": host_of(subscription.callback)}
 
 
 def _subscription(row: Any) -> Subscription:
     return Subscription(
         id=row.id, partner=row.partner, channel=Channel(row.channel), callback=row.callback,
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
+        settings=row.settings,
         state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
         topic=row.topic, lease_until=row.lease_until,
         format=Format(row.format), language_choice=LanguageChoice(row.language_choice), public_key=row.public_key,

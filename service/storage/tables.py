@@ -167,6 +167,7 @@ subscriptions = sa.Table(
     sa.Column("languages", sa.JSON, nullable=False),
     sa.Column("categories", sa.JSON, nullable=False),
     sa.Column("secret", Sealed, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("ended_reason", sa.String(40)),
     sa.Column("created_at", Instant, nullable=False),

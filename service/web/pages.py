@@ -141,6 +141,13 @@ def render_problem(profile: Profile, language: Language, title: str, text: str) 
     return _render("problem.html", profile, language, [], title=title, text=text)
 
 
+def render_unsubscribing(profile: Profile, state: str) -> str:
+    """`ask`, `done` or `unknown`, said in every language of ours that the newsroom has."""
+    spoken = dict.fromkeys(ui_language(language.tag) for language in profile.languages)
+    sentences = [(functools.partial(say, words), words) for words in spoken]
+    return _render("unsubscribing.html", profile, profile.languages[0], [], state=state, sentences=sentences)
+
+
 def _render(
     template: str, profile: Profile, language: Language, places: Sequence[Place], **parts: Any
 ) -> str:

@@ -11,14 +11,18 @@ from collections.abc import Callable, Generator, Mapping
 from datetime import datetime
 
 from service.model import Channel, Claim
+from workers.channels.email import mail
 from workers.channels.webhook import push
 from workers.channels.websub import distribute
-from workers.outbound import Request, Response
+from workers.channels.wordpress import post
+from workers.outbound import Mail, Request, Response
 
-Conversation = Generator[Request, Response, Response]
+Conversation = Generator[Request | Mail, Response, Response]
 Serve = Callable[[Claim, datetime], Conversation]
 
 CHANNELS: Mapping[Channel, Serve] = {
     Channel.WEBHOOK: push,
     Channel.WEBSUB: distribute,
+    Channel.WORDPRESS: post,
+    Channel.EMAIL: mail,
 }

@@ -1,0 +1,82 @@
+"""A site has longer than a webhook, and its claim lasts as long; what goes over plain HTTP stays on our networks."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pycurl
+import pytest
+from celery import Celery
+
+from service import subscriptions
+from service.deliveries import plan_test
+from service.model import Channel, Claim, EventType, Release, Secret
+from service.networks import AllowedNetworks, vet_address
+from service.retries import CLAIM, LONG_ATTEMPT_SECONDS, LONG_CLAIM
+from service.storage import Storage
+from service.storage.tables import deliveries
+from tests.conftest import StoppedClock
+from tests.faults.processes import wait_until
+from tests.test_outbound import run_partner
+from workers.channels.wordpress_site import Site
+from workers.outbound import File, Outbound, Request, _Transfer
+
+# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+LOOPBACK = AllowedNetworks.parse("127.0.0.0/8")
+SITE = {"partner": "P", "channel": "wordpress", "languages": ["en"], "username": "u", "application_password": "abcd"}
+
+
+@pytest.mark.parametrize(("channel", "lasts"), [("wordpress", LONG_CLAIM), ("webhook", CLAIM)])
+def test_a_claim_lasts_longer_than_its_channels_attempt(
+    workers_app: Celery, storage: Storage, clock: StoppedClock, channel: str, lasts: object
+) -> None:
+    from workers.deliver import Courier
+
+    assert LONG_CLAIM.total_seconds() > LONG_ATTEMPT_SECONDS[Channel.WORDPRESS]
+    with run_partner(lambda connection, over: over.wait(30)) as (url, accepted):
+        order = {**SITE, "channel": channel, "callback": url}
+        plan_test(storage, subscriptions.subscribe(storage, order, clock()), clock())
+        courier = Courier(storage, Outbound(LOOPBACK), "me", clock)
+        courier.start()
+        courier.nudge()
+        wait_until(lambda: bool(accepted), "the site is asked", seconds=10)
+        with storage.read() as tx:
+            until = tx.execute(deliveries.select()).one().claim_until
+    courier.stop()
+    assert until == clock() + lasts
+
+
+def test_a_password_goes_in_the_clear_to_the_operators_networks_alone(
+    claim_of: Callable[..., Claim], release: Release
+) -> None:
+    def first_request(callback: str) -> Request:
+        site = {"callback": callback, "secret": Secret("p"), "settings": {"username": "u"}}
+        claim = claim_of(release, EventType.RELEASE_PUBLISHED, channel=Channel.WORDPRESS, **site)
+        return next(Site(claim).get("wp/v2/posts"))
+
+    assert first_request("http://site.example/wp-json").confined
+    assert not first_request("https://site.example/wp-json").confined
+    assert vet_address("93.184.215.14", 80, LOOPBACK, confined=True) == "address_refused"
+    assert vet_address("127.0.0.1", 8000, LOOPBACK, confined=True) is None
+    assert vet_address("93.184.215.14", 80, LOOPBACK) is None
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_what_is_confined_is_vetted_so_when_the_socket_is_opened(confined: bool) -> None:
+    """A socket that is made is not yet connected."""
+    public = (socket.AF_INET, socket.SOCK_STREAM, 6, ("93.184.215.14", 80))
+    opened = _Transfer(None, None, LOOPBACK, 1, confined).open_socket(0, public)
+    assert (opened == pycurl.SOCKET_BAD) is confined
+    if isinstance(opened, socket.socket):
+        opened.close()
+
+
+def test_a_file_that_is_gone_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    outbound = Outbound(LOOPBACK)
+    outbound.start(Request("http://127.0.0.1:9/", b"", {}, form={"file": File(tmp_path / "x", "x", "image/png")}), "it")
+    assert [(context, response.error) for context, response in outbound.wait(5)] == [("it", "file_missing")]
+    outbound.close()

@@ -17,12 +17,11 @@ from service.model import (
     Event,
     EventType,
     Format,
-    LanguageChoice,
     Release,
     Subscription,
     Variant,
 )
-from service.payloads import make_payload, test_payload
+from service.payloads import choose_variant, make_payload, test_payload
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
 
 # Before the next try, after the n-th has failed: three days in all. Jitter is only ever added.
@@ -125,19 +124,6 @@ def _list_owed(tx: Transaction, event: Event, release: Release) -> Iterator[Subs
         ordered = event.type is not EventType.RELEASE_WITHDRAWN and wants(subscription, release)
         if ordered or subscription.id in told:
             yield subscription
-
-
-def choose_variant(event: Event, subscription: Subscription, release: Release) -> Variant:
-    """In the ordered languages that there are, or all where none is left, in the release's order.
-
-    A withdrawal concerns every edition, also one that is no longer ordered.
-    """
-    if event.type is EventType.RELEASE_WITHDRAWN:
-        return Variant(subscription.format, release.languages)
-    chosen = [language for language in subscription.languages if release.edition(language)] or list(release.languages)
-    if subscription.language_choice is LanguageChoice.FIRST_AVAILABLE:
-        chosen = chosen[:1]
-    return Variant(subscription.format, tuple(language for language in release.languages if language in chosen))
 
 
 def _insert_payloads(

@@ -16,7 +16,7 @@ from lxml import etree
 
 import schemas
 from service.config import Profile
-from service.deliveries import CLAIM, choose_variant, plan_due
+from service.deliveries import CLAIM, plan_due
 from service.feeds import entry_id
 from service.model import (
     NO_SECRET,
@@ -33,6 +33,7 @@ from service.model import (
     Subscription,
     SubscriptionState,
 )
+from service.payloads import choose_variant
 from service.publishing import publish_due
 from service.storage import Storage, claims
 from service.storage.claims import Outcome

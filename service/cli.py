@@ -107,6 +107,10 @@ def rotate_secrets() -> None:
             sealed, lost = sealed + batch.sealed, lost + batch.lost
             bar.update(batch.sealed + batch.lost)
     click.echo(f"{sealed} secrets are sealed with the newest key now.")
+    if not storage.compact():
+        raise ConfigurationError(
+            reason="the database is in use, so that its file may still hold secrets as they were: please run this again"
+        )
     if lost:
         raise ConfigurationError(reason=f"{lost} could not be opened: the key that sealed them is missing")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from service.clock import Clock, new_id
 from service.config import Profile
-from service.model import Delivery, Event, EventType, Format, LanguageChoice, Release, Subscription, Variant
+from service.model import Delivery, Event, EventType, Format, Release, Subscription, Variant
 from service.networks import host_of
-from service.payloads import make_payload, test_payload
+from service.payloads import choose_variant, make_payload, test_payload
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
 
 PLAN_BATCH = 50
@@ -75,19 +75,6 @@ def _list_owed(
         ordered = event.type is not EventType.RELEASE_WITHDRAWN and wants(subscription, release)
         if ordered or subscription.id in told:
             yield subscription
-
-
-def choose_variant(event: Event, subscription: Subscription, release: Release) -> Variant:
-    """In the ordered languages that there are, or all where none is left, in the release's order.
-
-    A withdrawal concerns every edition, also one that is no longer ordered.
-    """
-    if event.type is EventType.RELEASE_WITHDRAWN:
-        return Variant(subscription.format, release.languages)
-    chosen = [language for language in subscription.languages if release.edition(language)] or list(release.languages)
-    if subscription.language_choice is LanguageChoice.FIRST_AVAILABLE:
-        chosen = chosen[:1]
-    return Variant(subscription.format, tuple(language for language in release.languages if language in chosen))
 
 
 class _Bodies:

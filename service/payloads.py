@@ -10,10 +10,33 @@ from typing import Any
 from service.config import Language, Profile, script_of
 from service.feeds import Listing, category_name, entry_id, make_feed
 from service.formats import FORMATS, atomentry, ninjs, render
-from service.model import Event, EventType, Format, Payload, Release, Subscription, Tombstone, Variant
+from service.model import (
+    Event,
+    EventType,
+    Format,
+    LanguageChoice,
+    Payload,
+    Release,
+    Subscription,
+    Tombstone,
+    Variant,
+)
 from service.release_media import media_in
 from service.text import count_characters, count_words
 from service.views import iso, view_public_release, view_withdrawal
+
+
+def choose_variant(event: Event, subscription: Subscription, release: Release) -> Variant:
+    """In the ordered languages that there are, or all where none is left, in the release's order.
+
+    A withdrawal concerns every edition, also one that is no longer ordered.
+    """
+    if event.type is EventType.RELEASE_WITHDRAWN:
+        return Variant(subscription.format, release.languages)
+    chosen = [language for language in subscription.languages if release.edition(language)] or list(release.languages)
+    if subscription.language_choice is LanguageChoice.FIRST_AVAILABLE:
+        chosen = chosen[:1]
+    return Variant(subscription.format, tuple(language for language in release.languages if language in chosen))
 
 
 def make_payload(event: Event, release: Release, variant: Variant, profile: Profile) -> Payload:

@@ -8,6 +8,7 @@ The document is the item of the first language. Its ``associations`` hold the it
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -114,7 +115,8 @@ def _media(item: NewsItem) -> Iterator[dict[str, Any]]:
         yield _present({
             "name": f"media-{number}",
             "rel": "media",
-            "uri": medium.url,
+            # Theirs is no link, so an item of its own needs a name of its own (ninjs 3.1, "uri").
+            "uri": uuid.uuid5(uuid.NAMESPACE_URL, medium.url).urn,
             "type": _KINDS.get(medium.type.partition("/")[0], "component"),
             "language": item.language,
             "descriptions": [{"role": role, "value": words} for role, words in texts if words] or None,

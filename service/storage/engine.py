@@ -82,12 +82,17 @@ class Storage:
         # On SQLite its connection guards no foreign keys any more.
         self.engine.dispose()
 
-    def compact(self) -> None:
-        """Leave nothing in SQLite's files of rows as they once were. Raises StorageUnavailable."""
-        if self.engine.dialect.name == "sqlite":
+    def compact(self) -> bool:
+        """Leave nothing in SQLite's files of rows as they once were; False where it is in use."""
+        if self.engine.dialect.name != "sqlite":
+            return True
+        try:
             with self._transaction({"diglot_bare": True}) as connection:
                 connection.exec_driver_sql("VACUUM")
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        except StorageUnavailable:
+            return False
+        return not busy
 
     def watch_generation(self) -> GenerationWatch:
         return (SqliteWatch if self.engine.dialect.name == "sqlite" else PostgresWatch)(self.engine)

@@ -44,7 +44,6 @@ def reseal(storage: Storage) -> Iterator[Batch]:
         while rows := _list_stale(storage, column, after):
             yield _reseal(storage, column, rows)
             after = rows[-1][0]
-    storage.compact()
 
 
 def _sealed_columns() -> list[sa.Column[Any]]:

@@ -83,6 +83,7 @@ def test_rotation_brings_all_under_the_newest_key_and_leaves_nothing_plain(
     assert resealing.count_stale(rotated) == 5
     assert [batch.sealed for batch in resealing.reseal(rotated)] == [2, 2, 1]
     assert (resealing.count_stale(rotated), resealing.count_lost(rotated)) == (0, 0)
+    assert rotated.compact()
     assert b"whsec_plain" not in dump(rotated, tmp_path)
     rotated.close()
     newest = Storage(storage.url, vault=Vault([new]))
@@ -133,6 +134,20 @@ def test_an_ended_subscription_has_nothing_to_seal(client: FlaskClient, staff: H
     rotated = Storage(storage.url, vault=Vault([make_key()]))
     assert resealing.count_stale(rotated) == 0
     rotated.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("is_reading", [True, False])
+def test_whoever_uses_the_file_keeps_it_from_being_rewritten_and_that_is_told(
+    client: FlaskClient, staff: Headers, storage: Storage, is_reading: bool
+) -> None:
+    order(client, staff)
+    impatient = Storage(storage.url, busy_seconds=0.1)
+    with (storage.read() if is_reading else storage.write()) as tx:
+        tx.exec_driver_sql("SELECT * FROM subscriptions").all()
+        assert not impatient.compact()
+    assert impatient.compact()
+    impatient.close()
 
 
 def test_the_command_says_what_it_did_and_the_start_says_what_is_to_do(tmp_path: Path) -> None:

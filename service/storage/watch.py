@@ -13,6 +13,8 @@ import psycopg
 import psycopg.pq.abc
 import sqlalchemy as sa
 
+from service.handover import reach_loop
+
 # A database that takes longer is as good as away.
 PATIENCE_SECONDS = 1.0
 
@@ -29,30 +31,13 @@ class GenerationWatch(Protocol):
 
 
 class SqliteWatch:
-    """SQLite answers in microseconds, so the event loop waits: to change threads would cost several times as much."""
+    """SQLite answers in microseconds, so whoever asks waits: to change threads would take several times as long."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._connection: Any = None
-        self._number: int | None = None
-        self._is_fresh = False
 
     async def find_number(self) -> int | None:
-        if not self._is_fresh:
-            # All that are in the loop's queue now came before the question; what comes from now on, behind `_expire`.
-            asyncio.get_running_loop().call_soon(self._expire)
-            self._number, self._is_fresh = self._ask(), True
-        return self._number
-
-    async def close(self) -> None:
-        if self._connection:
-            self._connection.close()
-        self._connection = None
-
-    def _expire(self) -> None:
-        self._is_fresh = False
-
-    def _ask(self) -> int | None:
         dbapi = self._engine.dialect.loaded_dbapi
         try:
             self._connection = self._connection or self._connect(dbapi)
@@ -61,9 +46,14 @@ class SqliteWatch:
         except dbapi.Error:
             return None
 
+    async def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
     def _connect(self, dbapi: Any) -> Any:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
-        # Nobody locks readers out for long, and the event loop must not wait for who does.
+        # Nobody locks readers out for long, and one thread that must not wait asks for all requests.
         return dbapi.connect(*places, **options | {"timeout": 0, "isolation_level": None})
 
 
@@ -77,6 +67,7 @@ class PostgresWatch:
         self._asking: asyncio.Task[None] | None = None
 
     async def find_number(self) -> int | None:
+        await reach_loop()
         told = asyncio.get_running_loop().create_future()
         self._waiting.append(told)
         if self._asking is None:

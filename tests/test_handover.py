@@ -16,7 +16,7 @@ from tests.test_doorway import unfinished
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux knows turns")
 
-HERE, LOOP = b"bringer/batch", b"loop/batch"
+BRINGER, ASKED, LOOP = b"bringer/batch", b"asked/batch", b"loop/batch"
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +26,32 @@ def port() -> Iterator[int]:
 
 
 def test_what_needs_no_loop_is_answered_where_it_came(port: int) -> None:
-    assert fetch(port, "GET", "/") == (200, b" ".join([HERE, HERE]))
+    assert fetch(port, "GET", "/") == (200, b" ".join([BRINGER, BRINGER]))
 
 
 def test_what_has_reached_the_loop_stays_there(port: int) -> None:
-    assert fetch(port, "GET", "/reach-loop/on") == (200, b" ".join([HERE, LOOP, LOOP]))
+    assert fetch(port, "GET", "/reach-loop/on") == (200, b" ".join([BRINGER, LOOP, LOOP]))
+
+
+@pytest.mark.parametrize(("path", "said"), [
+    ("/ask/on", [BRINGER, b"told", ASKED, ASKED]),
+    ("/ask/reach-loop", [BRINGER, b"told", ASKED, LOOP]),
+    ("/ask/ask", [BRINGER, b"told", ASKED, b"told", ASKED]),
+    ("/reach-loop/ask", [BRINGER, LOOP, b"told", LOOP]),
+])
+def test_who_waits_for_another_thread_goes_on_in_it_unless_the_loop_was_reached(
+    port: int, path: str, said: list[bytes]
+) -> None:
+    assert fetch(port, "GET", path) == (200, b" ".join(said))
 
 
 def test_a_body_is_read_in_the_loop_and_keeps_nobody_waiting(port: int) -> None:
     with unfinished(port, 40, "/reach-loop/read"):
         assert fetch(port, "GET", "/")[0] == fetch(port, "GET", "/reach-loop")[0] == 200
-        assert fetch(port, "POST", "/reach-loop/read", b"hello") == (200, b" ".join([HERE, LOOP, b"hello", LOOP]))
+        assert fetch(port, "POST", "/reach-loop/read", b"hello") == (200, b" ".join([BRINGER, LOOP, b"hello", LOOP]))
 
 
-@pytest.mark.parametrize("path", ["/fail", "/reach-loop/fail"])
+@pytest.mark.parametrize("path", ["/fail", "/ask/fail", "/reach-loop/fail"])
 def test_a_fault_is_a_500_and_the_end_of_nothing_else(port: int, path: str) -> None:
     for _ in range(3):
         assert fetch(port, "GET", path)[0] == 500

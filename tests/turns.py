@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from threading import Thread, current_thread
 from typing import Any
 
-from service.handover import begin_at_once, reach_loop, work_in_turns
+from service.handover import GoOn, begin_at_once, reach_loop, wait_for, work_in_turns
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -15,6 +16,8 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     for step in scope["path"].split("/")[1:]:
         if step == "reach-loop":
             await reach_loop()
+        if step == "ask":
+            said.append(await wait_for(_ask))
         if step == "read":
             said.append((await receive())["body"].decode())
         if step == "fail":
@@ -24,13 +27,17 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": " ".join(said).encode()})
 
 
+def _ask(go_on: GoOn) -> None:
+    Thread(target=go_on, args=("told",), name="asked").start()
+
+
 def _place() -> str:
     """`loop` only where asyncio works, and whether the thread works in turns."""
     policy = "batch" if os.sched_getscheduler(0) == os.SCHED_BATCH else "other"
     try:
         return f"loop/{policy}" if asyncio.current_task() else "?"
     except RuntimeError:
-        return f"bringer/{policy}"
+        return f"{'asked' if current_thread().name == 'asked' else 'bringer'}/{policy}"
 
 
 begin_at_once(asyncio.get_event_loop())

@@ -24,8 +24,8 @@ from tests.services.postgres import start_postgres
 PATH = "/feeds/zh.atom"
 ENCODINGS = ("identity", "gzip")
 RELEASES = 25
-ROUNDS = 5
-SECONDS = 4
+ROUNDS = 10
+SECONDS = 2
 CONNECTIONS = 16
 
 

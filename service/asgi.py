@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from service.config import load_profile, read_settings
 from service.doorway import Doorway
 from service.edge import Services
 from service.errors import ConfigurationError, StorageUnavailable
+from service.handover import begin_at_once, work_in_turns
 from service.hatch import Hatch
 from service.queue import Queue
 from service.storage import Storage
@@ -46,3 +48,6 @@ app = Hatch(
     Doorway(create_app(services), max(settings.max_body_bytes, settings.max_media_bytes), find_caller),
     services.memory, services.storage.watch_generation(),
 )
+# The server makes its loop before it imports this, and its threads afterwards.
+begin_at_once(asyncio.get_event_loop())
+work_in_turns()

@@ -1,4 +1,4 @@
-"""Documents handed out before Flask, from the event loop: by far the most requests are for a feed.
+"""Documents handed out before Flask and before the event loop: by far the most requests are for a feed.
 
 Promise: a reader who has seen a generation in one process is shown no older one by another. So every request
 asks the database which generation is out, and whatever is of another one goes to Flask, which reads it anew.
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from service.doorway import Message, Receive, Send
+from service.handover import reach_loop
 from service.memory import Memory
 from service.representations import SELECTING_FIELDS
 from service.storage import GenerationWatch
 
-# Longer fields take longer to parse than the event loop has time for.
+# One thread begins all requests, and longer fields take longer to parse than it has time for.
 MOST_FIELD_BYTES = 1024
 
 Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
@@ -35,6 +36,7 @@ class Hatch:
         )
         kept = self._memory.find(scope["path"]) if is_plain else None
         if kept is None or kept.generation != await self._watch.find_number():
+            await reach_loop()
             await self._app(scope, receive, send)
         else:
             answer = kept.representations.answer(fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from werkzeug.datastructures import Accept
@@ -60,29 +61,32 @@ class Representation:
 
     def answer(self, fields: Mapping[bytes, bytes]) -> Answer:
         """In the order of RFC 9110 section 13.2.2."""
-        known = fields.get(b"if-none-match")
-        if known == self.etag and len(fields) == 1:
-            return self._not_modified
         if self._is_refused(fields):
             return self._failed
-        return self._not_modified if self._is_known(known, fields) else self._whole
+        return self._not_modified if self._is_known(fields) else self._whole
 
     def _is_refused(self, fields: Mapping[bytes, bytes]) -> bool:
         if (wanted := fields.get(b"if-match")) is not None:
             tags = parse_etags(_decode(wanted))
             return not (tags.star_tag or tags.is_strong(self._tag))
-        until = parse_date(_decode(fields.get(b"if-unmodified-since", b"")))
+        until = _find_date(fields, b"if-unmodified-since")
         return until is not None and self._document.last_modified > until
 
-    def _is_known(self, known: bytes | None, fields: Mapping[bytes, bytes]) -> bool:
-        if known is not None:
-            return parse_etags(_decode(known)).contains_weak(self._tag)
-        since = parse_date(_decode(fields.get(b"if-modified-since", b"")))
+    def _is_known(self, fields: Mapping[bytes, bytes]) -> bool:
+        if (known := fields.get(b"if-none-match")) is not None:
+            # Nearly all who say it say just this; a list takes ten times as long to read.
+            return known == self.etag or parse_etags(_decode(known)).contains_weak(self._tag)
+        since = _find_date(fields, b"if-modified-since")
         return since is not None and self._document.last_modified <= since
 
 
 def link_of(document: Document) -> dict[str, str]:
     return {"Link": document.link} if document.link else {}
+
+
+def _find_date(fields: Mapping[bytes, bytes], name: bytes) -> datetime | None:
+    value = fields.get(name)
+    return None if value is None else parse_date(_decode(value))
 
 
 def _vary(document: Document) -> str:

@@ -71,4 +71,4 @@ def serve(services: Services) -> Iterator[tuple[Client, Served]]:
     with asyncio.Runner() as runner:
         served = Served(services, runner)
         yield Client(served, Response), served
-        runner.run(served.watch.close())
+        served.watch.close()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,49 +14,15 @@ from service import keys
 from service.clock import utc_now
 from service.doorway import MOST_BODIES
 from service.model import Role
-from tests.conftest import ROOT
 from tests.doors import BIG_PIECES, LIMIT, PIECE
 from tests.faults.processes import run_service, wait_until
-
-PATIENCE_SECONDS = 20.0
+from tests.servers import CHUNKED, PATIENCE_SECONDS, fetch, serve
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Where the small application of `tests.doors` is served by one process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    options = ("--interface", "asginl", "--http", "1", "--no-ws", "--log-level", "error", "--port", str(port))
-    server = subprocess.Popen([sys.executable, "-m", "granian", *options, "tests.doors:app"], cwd=ROOT)
-    try:
-        wait_until(lambda: _answers(port), "the server answers")
+    with serve("tests.doors:app") as port:
         yield port
-    finally:
-        server.terminate()
-        server.wait(PATIENCE_SECONDS)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return fetch(port, "GET", "/")[0] == 200
-    except OSError:
-        return False
-
-
-def fetch(
-    port: int, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
-) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
-    try:
-        connection.request(method, path, body, headers or {}, encode_chunked=headers == CHUNKED)  # type: ignore[arg-type]
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-CHUNKED = {"Transfer-Encoding": "chunked"}
 
 
 @contextmanager

@@ -6,53 +6,40 @@ not be told of an older one.
 
 from __future__ import annotations
 
-import asyncio
+import select
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Protocol
 
 import psycopg
 import psycopg.pq.abc
 import sqlalchemy as sa
 
+from service.handover import GoOn, wait_for
+
 # A database that takes longer is as good as away.
 PATIENCE_SECONDS = 1.0
+# The shortest that libpq knows.
+CONNECT_SECONDS = 2
 
 _QUESTION = "SELECT number FROM generations WHERE id = 1"
 
 
 class GenerationWatch(Protocol):
-    """For one event loop."""
-
     async def find_number(self) -> int | None:
         """None before the first swap, and while the database can't be asked."""
 
-    async def close(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class SqliteWatch:
-    """SQLite answers in microseconds, so the event loop waits: to change threads would cost several times as much."""
+    """SQLite answers in microseconds, so whoever asks waits: to change threads would take several times as long."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._connection: Any = None
-        self._number: int | None = None
-        self._is_fresh = False
 
     async def find_number(self) -> int | None:
-        if not self._is_fresh:
-            # All that are in the loop's queue now came before the question; what comes from now on, behind `_expire`.
-            asyncio.get_running_loop().call_soon(self._expire)
-            self._number, self._is_fresh = self._ask(), True
-        return self._number
-
-    async def close(self) -> None:
-        if self._connection:
-            self._connection.close()
-        self._connection = None
-
-    def _expire(self) -> None:
-        self._is_fresh = False
-
-    def _ask(self) -> int | None:
         dbapi = self._engine.dialect.loaded_dbapi
         try:
             self._connection = self._connection or self._connect(dbapi)
@@ -61,94 +48,96 @@ class SqliteWatch:
         except dbapi.Error:
             return None
 
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
     def _connect(self, dbapi: Any) -> Any:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
-        # Nobody locks readers out for long, and the event loop must not wait for who does.
+        # Nobody locks readers out for long, and one thread that must not wait asks for all requests.
         return dbapi.connect(*places, **options | {"timeout": 0, "isolation_level": None})
 
 
 class PostgresWatch:
-    """The event loop does other things meanwhile; who comes while a question is under way waits for the next."""
+    """A thread asks for all who wait; who comes while a question is under way waits for the next."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._line: _Line | None = None
-        self._waiting: list[asyncio.Future[int | None]] = []
-        self._asking: asyncio.Task[None] | None = None
+        self._waiting: SimpleQueue[GoOn | None] = SimpleQueue()
+        self._asker: Thread | None = None
 
     async def find_number(self) -> int | None:
-        told = asyncio.get_running_loop().create_future()
-        self._waiting.append(told)
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._tell_all())
-        number: int | None = await told
+        number: int | None = await wait_for(self._take)
         return number
 
-    async def close(self) -> None:
-        line, self._line = self._line, None
-        if line:
-            await line.close()
+    def close(self) -> None:
+        if self._asker:
+            self._waiting.put(None)
+            self._asker.join()
+        self._asker = None
 
-    async def _tell_all(self) -> None:
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            number = await self._ask()
-            for told in waiting:
-                # Its reader may have gone away.
-                if not told.done():
-                    told.set_result(number)
-        self._asking = None
+    def _take(self, go_on: GoOn) -> None:
+        self._waiting.put(go_on)
+        if self._asker is None:
+            self._asker = Thread(target=self._tell_all, name="generation", daemon=True)
+            self._asker.start()
 
-    async def _ask(self) -> int | None:
+    def _tell_all(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            # All who are in line by now came before the question.
+            others = [self._waiting.get() for _ in range(self._waiting.qsize())]
+            number = self._ask()
+            for go_on in filter(None, (first, *others)):
+                go_on(number)
+            if None in others:
+                break
+        self._hang_up()
+
+    def _ask(self) -> int | None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                self._line = self._line or await self._connect()
-                return await self._line.ask()
+            self._line = self._line or self._connect()
+            return self._line.ask()
         except (psycopg.Error, OSError):
-            await self.close()
+            self._hang_up()
             return None
 
-    async def _connect(self) -> _Line:
+    def _connect(self) -> _Line:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
-        connection = await psycopg.AsyncConnection.connect(*places, **options, autocommit=True)
-        await connection.execute(f"PREPARE generation AS {_QUESTION}")
+        connection = psycopg.connect(*places, **options | {"connect_timeout": CONNECT_SECONDS}, autocommit=True)
+        connection.execute(f"PREPARE generation AS {_QUESTION}")
         return _Line(connection)
+
+    def _hang_up(self) -> None:
+        if self._line:
+            self._line.close()
+        self._line = None
 
 
 class _Line:
     """One question after another over libpq itself, which takes a quarter of the time that a cursor takes."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
-        self._connection, self._libpq = connection, connection.pgconn
-        self._loop = asyncio.get_running_loop()
-        self._socket = self._libpq.socket
-        self._told: asyncio.Future[int | None] | None = None
-        self._loop.add_reader(self._socket, self._hear)
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.close = connection.close
+        self._libpq = connection.pgconn
+        self._socket = select.poll()
+        self._socket.register(self._libpq.socket, select.POLLIN)
 
-    async def ask(self) -> int | None:
+    def ask(self) -> int | None:
         """Raises psycopg.Error, also if the connection ended since the last question."""
-        self._told = self._loop.create_future()
         self._libpq.send_query_prepared(b"generation", None)
         self._libpq.flush()
-        return await self._told
+        number = None
+        while result := self._next_result():
+            if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+                raise psycopg.OperationalError(result.get_error_message())
+            number = int(result.get_value(0, 0) or b"") if result.ntuples else None
+        return number
 
-    async def close(self) -> None:
-        self._loop.remove_reader(self._socket)
-        await self._connection.close()
-
-    def _hear(self) -> None:
-        try:
+    def _next_result(self) -> psycopg.pq.abc.PGresult | None:
+        while self._libpq.is_busy():
+            if not self._socket.poll(PATIENCE_SECONDS * 1000):
+                raise psycopg.OperationalError("no answer in time")
             self._libpq.consume_input()
-            while not self._libpq.is_busy() and (result := self._libpq.get_result()):
-                self._tell(result)
-        except psycopg.Error as error:
-            # A dead socket always has something to hear.
-            self._loop.remove_reader(self._socket)
-            if self._told and not self._told.done():
-                self._told.set_exception(error)
-
-    def _tell(self, result: psycopg.pq.abc.PGresult) -> None:
-        if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
-            raise psycopg.OperationalError(result.get_error_message())
-        if self._told and not self._told.done():
-            self._told.set_result(int(result.get_value(0, 0) or b"") if result.ntuples else None)
+        return self._libpq.get_result()

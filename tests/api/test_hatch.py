@@ -101,7 +101,7 @@ def test_without_the_database_nothing_is_handed_out(
     with serve(services) as (client, served):
         client.get("/feeds/zh.atom")
         assert not served.by_flask
-        served._runner.run(served.watch.close())
+        served.watch.close()
         services.storage.close()
         blocker = sqlite3.connect(tmp_path / "diglot.sqlite3", isolation_level=None)
         blocker.execute("PRAGMA locking_mode=EXCLUSIVE")

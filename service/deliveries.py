@@ -10,7 +10,7 @@ from typing import Any
 
 from service.clock import Clock, new_id
 from service.config import Profile
-from service.model import Delivery, Event, EventType, Release, Subscription
+from service.model import Delivery, Event, EventType, Release, Subscription, SubscriptionState
 from service.networks import host_of
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
 from service.views import iso, view_public_release, view_withdrawal
@@ -33,27 +33,30 @@ def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> in
             events.lock_public(tx, event.release_id)
         if not events.mark_planned(tx, event.id, now):
             return 0
-        release = _find_shown(tx, event)
+        release = find_shown(tx, event)
         if release is None:
             return 0
         # First of all, so that a courier either has one of these already, and is counted, or gets none.
         claims.retire_waiting(tx, release.id)
-        bodies = _Bodies(tx, event, release, profile)
+        bodies = Bodies(tx, event, release, profile)
         count = 0
-        for batch in subscriptions.batch_active(tx, size=SUBSCRIPTION_BATCH):
+        for batch in subscriptions.batch_standing(tx, size=SUBSCRIPTION_BATCH):
             owed = _list_owed(tx, event, release, batch)
-            rows = [_row(subscription, bodies.find_id(subscription)) for subscription in owed]
+            rows = [make_row(subscription, bodies.find_id(subscription)) for subscription in owed]
             deliveries.insert_deliveries(tx, event, rows, now)
             count += len(rows)
     return count
 
 
-def _row(subscription: Subscription, payload_id: uuid.UUID) -> dict[str, Any]:
+def make_row(subscription: Subscription, payload_id: uuid.UUID) -> dict[str, Any]:
     host = host_of(subscription.callback)
-    return {"id": new_id(), "subscription_id": subscription.id, "payload_id": payload_id, "host": host}
+    is_kept = subscription.state is SubscriptionState.PAUSED
+    return {
+        "id": new_id(), "subscription_id": subscription.id, "payload_id": payload_id, "host": host, "is_kept": is_kept
+    }
 
 
-def _find_shown(tx: Transaction, event: Event) -> Release | None:
+def find_shown(tx: Transaction, event: Event) -> Release | None:
     """The release as the event showed it; None where a later event has shown more already."""
     if event.release_id is None or event.revision is None:
         return None
@@ -78,7 +81,7 @@ def _list_owed(
             yield subscription
 
 
-class _Bodies:
+class Bodies:
     """The bytes of one event, written once for all subscriptions that get the same."""
 
     def __init__(self, tx: Transaction, event: Event, release: Release, profile: Profile) -> None:
@@ -90,17 +93,24 @@ class _Bodies:
         is_withdrawal = self._event.type is EventType.RELEASE_WITHDRAWN
         languages = self._release.languages if is_withdrawal else subscription.languages
         if languages not in self._ids:
-            self._ids[languages] = new_id()
-            body = release_body(self._event, self._release, languages, self._profile)
-            deliveries.insert_payload(self._tx, self._ids[languages], self._event.id, ",".join(languages), body)
+            self._ids[languages] = self._find(languages) or self._insert(languages)
         return self._ids[languages]
+
+    def _find(self, languages: tuple[str, ...]) -> uuid.UUID | None:
+        return deliveries.find_payload(self._tx, self._event.id, ",".join(languages))
+
+    def _insert(self, languages: tuple[str, ...]) -> uuid.UUID:
+        payload_id = new_id()
+        body = release_body(self._event, self._release, languages, self._profile)
+        deliveries.insert_payload(self._tx, payload_id, self._event.id, ",".join(languages), body)
+        return payload_id
 
 
 def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> Delivery:
     """A signed ping to one subscription, owed like anything else."""
     event = Event(id=new_id(), type=EventType.SUBSCRIPTION_TEST, created_at=now)
     payload_id = new_id()
-    row = _row(subscription, payload_id)
+    row = make_row(subscription, payload_id)
     with storage.write() as tx:
         events.insert_event(tx, event, published_at=now)
         deliveries.insert_payload(tx, payload_id, event.id, "", test_body(event, subscription))

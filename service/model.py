@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -45,6 +45,8 @@ class Channel(StrEnum):
 
 class SubscriptionState(StrEnum):
     ACTIVE = "active"
+    # Nothing is sent until it is resumed; what it is owed is kept.
+    PAUSED = "paused"
     ENDED = "ended"
     DELETED = "deleted"
 
@@ -227,7 +229,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end."""
+    """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end.
+
+    ``failing_since`` is the first failure after the last success.
+    """
 
     id: uuid.UUID
     partner: str
@@ -239,6 +244,8 @@ class Subscription:
     state: SubscriptionState
     created_at: datetime
     ended_reason: str | None = None
+    failing_since: datetime | None = None
+    paused_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +257,10 @@ class Attempt:
     duration_ms: int
     status: int | None = None
     error: str | None = None
+
+    @property
+    def ended_at(self) -> datetime:
+        return self.started_at + timedelta(milliseconds=self.duration_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,11 +283,37 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """All since a time to one subscription once more. Until it is planned, ``total`` grows.
+
+    ``after_at`` and ``after_id`` are those of the last event that was planned.
+    """
+
+    id: uuid.UUID
+    subscription_id: uuid.UUID
+    since: datetime
+    created_at: datetime
+    after_at: datetime | None = None
+    after_id: uuid.UUID | None = None
+    planned_at: datetime | None = None
+    finished_at: datetime | None = None
+    total: int = 0
+    sent: int = 0
+    failed: int = 0
+    superseded: int = 0
+
+    @property
+    def remaining(self) -> int:
+        return self.total - self.sent - self.failed - self.superseded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A worker's timed hold on a delivery, with all that sending it needs.
 
     ``message_id`` is the same over all attempts; ``attempt`` and ``owner`` fence the record. ``host`` is the
-    callback's, as `name:port`.
+    callback's, as `name:port`. Of all attempts, ``tries_before`` were made before it was last sent anew;
+    ``failing_since`` is the subscription's.
     """
 
     delivery_id: uuid.UUID
@@ -291,6 +328,8 @@ class Claim:
     first_due_at: datetime
     lane: Lane = Lane.FIRST
     host: str = ""
+    tries_before: int = 0
+    failing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,30 @@ from typing import Any
 
 from service.clock import new_id
 from service.config import Profile
-from service.errors import Fault, Invalid, NotFound
+from service.errors import Conflict, Fault, Invalid, NotFound
 from service.model import ApiKey, Channel, Role, Subscription, SubscriptionState
 from service.networks import AllowedNetworks, find_callback_fault, host_of
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import make_secret
-from service.storage import Storage, Transaction, claims, deliveries, subscriptions
+from service.storage import Storage, Transaction, claims, deliveries, pauses, subscriptions
+
+
+class NotPaused(Conflict):
+    """Only a paused subscription can be resumed."""
+
+    code = "not_paused"
+
+
+class SubscriptionPaused(Conflict):
+    """Nothing is sent to a subscription until it is resumed."""
+
+    code = "subscription_paused"
+
+
+class SubscriptionEnded(Conflict):
+    """Nothing is sent to a subscription that has ended."""
+
+    code = "subscription_ended"
 
 
 def validate_subscription(
@@ -45,37 +63,67 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
 def change_subscription(
     storage: Storage, subscription_id: uuid.UUID, change: Mapping[str, Any], caller: ApiKey
 ) -> Subscription:
-    """What still waits goes to the new callback. Raises NotFound."""
+    """What still waits goes to the new callback, which has not failed yet. Raises NotFound."""
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in change.items()}
     with storage.write() as tx:
-        changed = dataclasses.replace(_get(tx, subscription_id, caller), **values)
+        before = _lock(tx, subscription_id, caller)
+        changed = dataclasses.replace(before, **values)
+        if changed.callback != before.callback:
+            changed = dataclasses.replace(changed, failing_since=None)
+            deliveries.move_due(tx, subscription_id, host_of(changed.callback))
         subscriptions.update_subscription(tx, changed)
-        deliveries.move_due(tx, subscription_id, host_of(changed.callback))
     return changed
 
 
 def delete_subscription(storage: Storage, subscription_id: uuid.UUID, caller: ApiKey) -> None:
     """What still waits is given up; the record of what was sent stays. Raises NotFound."""
     with storage.write() as tx:
-        subscription = _get(tx, subscription_id, caller)
+        subscription = _lock(tx, subscription_id, caller)
         _end(tx, subscription, SubscriptionState.DELETED, "deleted")
 
 
-def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str) -> None:
-    """The receiver wants no more."""
-    subscription = subscriptions.find_subscription(tx, subscription_id)
-    if subscription and subscription.state is SubscriptionState.ACTIVE:
+def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str, callback: str | None = None) -> bool:
+    """The receiver wants no more. Where `callback` is given, that one; returns whether it still is the callback."""
+    subscription = subscriptions.lock_subscription(tx, subscription_id)
+    if subscription and callback not in (None, subscription.callback):
+        return False
+    if subscription and subscription.state in (SubscriptionState.ACTIVE, SubscriptionState.PAUSED):
         _end(tx, subscription, SubscriptionState.ENDED, reason)
+    return True
+
+
+def resume_subscription(
+    storage: Storage, subscription_id: uuid.UUID, since: datetime | None, now: datetime, caller: ApiKey
+) -> Subscription:
+    """What was kept is sent, in order; with `since`, what was missed since then and nothing older but withdrawals.
+
+    Raises NotFound or NotPaused.
+    """
+    with storage.write() as tx:
+        subscription = _lock(tx, subscription_id, caller)
+        if subscription.state is not SubscriptionState.PAUSED:
+            raise NotPaused()
+        resumed = dataclasses.replace(
+            subscription, state=SubscriptionState.ACTIVE, failing_since=None, paused_at=None
+        )
+        subscriptions.update_subscription(tx, resumed)
+        pauses.release(tx, subscription_id, now, since)
+        pauses.notify_owner(tx, subscription_id, pauses.RESUMED, now)
+    return resumed
 
 
 def get_subscription(storage: Storage, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
     """Raises NotFound, also where it is another partner's: the id must tell that partner nothing."""
     with storage.read() as tx:
-        return _get(tx, subscription_id, caller)
+        return _vet(subscriptions.find_subscription(tx, subscription_id), subscription_id, caller)
 
 
-def _get(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
-    subscription = subscriptions.find_subscription(tx, subscription_id)
+def _lock(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
+    """Whoever changes it meanwhile has to wait: else one change would undo the other."""
+    return _vet(subscriptions.lock_subscription(tx, subscription_id), subscription_id, caller)
+
+
+def _vet(subscription: Subscription | None, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
     hidden = caller.role is Role.PARTNER and subscription and subscription.partner != caller.partner
     if subscription is None or hidden:
         raise NotFound(kind="subscription", id=str(subscription_id))

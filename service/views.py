@@ -15,6 +15,7 @@ from service.model import (
     Edition,
     Release,
     ReleaseMedium,
+    Replay,
     Revision,
     StoredMedium,
     Subscription,
@@ -183,7 +184,25 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
         "categories": list(subscription.categories),
         "state": subscription.state.value,
         "ended_reason": subscription.ended_reason,
+        "failing_since": iso(subscription.failing_since),
+        "paused_at": iso(subscription.paused_at),
         "created_at": iso(subscription.created_at),
+    }
+
+
+def view_replay(replay: Replay) -> dict[str, Any]:
+    return {
+        "id": str(replay.id),
+        "subscription_id": str(replay.subscription_id),
+        "since": iso(replay.since),
+        "created_at": iso(replay.created_at),
+        "planned_at": iso(replay.planned_at),
+        "finished_at": iso(replay.finished_at),
+        "total": replay.total,
+        "sent": replay.sent,
+        "failed": replay.failed,
+        "superseded": replay.superseded,
+        "remaining": replay.remaining,
     }
 
 

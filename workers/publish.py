@@ -10,6 +10,7 @@ from service.clock import utc_now
 from service.deliveries import plan_due
 from service.publishing import publish_due
 from service.releases import publish_scheduled
+from service.replays import plan_replays
 from workers import context
 from workers.app import app
 
@@ -44,5 +45,6 @@ def _publish() -> None:
     if published.wait_seconds:
         # Two swaps never share a second; the wait is far below the broker's visibility timeout.
         publish.apply_async(countdown=published.wait_seconds)
-    if plan_due(context.storage(), context.profile(), utc_now):
+    planned = plan_due(context.storage(), context.profile(), utc_now)
+    if planned + plan_replays(context.storage(), context.profile(), utc_now):
         context.queue().deliver()

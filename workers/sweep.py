@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from service import queue
 from service.clock import utc_now
-from service.storage import events, heartbeats, lines, releases
+from service.storage import events, heartbeats, lines, releases, replays
 from workers import context
 from workers.app import SWEEP_SECONDS, app
 from workers.publish import publish
@@ -23,9 +23,10 @@ def sweep() -> None:
         lines.wake_misdated(tx, now)
     with context.storage().read() as tx:
         open_events = events.list_unpublished(tx, limit=1) or events.list_unplanned(tx, limit=1)
+        open_replays = replays.has_open(tx)
         due = lines.is_any_due(tx, now)
         publish_at = releases.find_next_publish_at(tx)
-    if open_events:
+    if open_events or open_replays:
         context.queue().publish()
     if publish_at:
         _nudge_at(publish_at, now)

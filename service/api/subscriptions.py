@@ -11,19 +11,12 @@ from service.api.auth import ForeignPartner, requires
 from service.api.decoding import page_of, read_id, read_json, read_page
 from service.deliveries import plan_test
 from service.edge import caller, services
-from service.errors import Conflict
 from service.model import Role, Subscription, SubscriptionState
 from service.storage import deliveries
 from service.storage import subscriptions as stored
 from service.views import view_delivery, view_subscription
 
 blueprint = Blueprint("subscriptions", __name__, url_prefix="/v1/subscriptions")
-
-
-class SubscriptionEnded(Conflict):
-    """Nothing is sent to a subscription that has ended."""
-
-    code = "subscription_ended"
 
 
 @blueprint.post("")
@@ -75,8 +68,10 @@ def delete_subscription(subscription_id: str) -> tuple[str, int]:
 @requires(Role.STAFF, Role.PARTNER)
 def test_subscription(subscription_id: str) -> tuple[Any, int]:
     subscription = _get(subscription_id)
+    if subscription.state is SubscriptionState.PAUSED:
+        raise subscriptions.SubscriptionPaused()
     if subscription.state is not SubscriptionState.ACTIVE:
-        raise SubscriptionEnded()
+        raise subscriptions.SubscriptionEnded()
     delivery = plan_test(services().storage, subscription, services().clock())
     services().queue.deliver()
     return view_delivery(delivery), 202

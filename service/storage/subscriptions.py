@@ -25,9 +25,19 @@ def update_subscription(tx: sa.Connection, subscription: Subscription) -> None:
 
 def find_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscription | None:
     """One that is not deleted; it may have ended."""
-    where = (subscriptions.c.id == subscription_id, subscriptions.c.state != SubscriptionState.DELETED)
-    row = tx.execute(sa.select(subscriptions).where(*where)).first()
+    row = tx.execute(_find(subscription_id)).first()
     return _subscription(row) if row else None
+
+
+def lock_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscription | None:
+    """The same, which nobody else changes until the transaction ends."""
+    row = tx.execute(_find(subscription_id).with_for_update()).first()
+    return _subscription(row) if row else None
+
+
+def _find(subscription_id: uuid.UUID) -> sa.Select[Any]:
+    is_kept = subscriptions.c.state != SubscriptionState.DELETED
+    return sa.select(subscriptions).where(subscriptions.c.id == subscription_id, is_kept)
 
 
 def list_subscriptions(
@@ -51,9 +61,10 @@ def list_by_ids(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[Subscriptio
     return [_subscription(row) for row in tx.execute(query)]
 
 
-def batch_active(tx: sa.Connection, *, size: int) -> Iterator[list[Subscription]]:
-    """All that are active, oldest first, no more than `size` of them in memory at once."""
-    query = sa.select(subscriptions).where(subscriptions.c.state == SubscriptionState.ACTIVE)
+def batch_standing(tx: sa.Connection, *, size: int) -> Iterator[list[Subscription]]:
+    """All that are active or paused, oldest first, no more than `size` of them in memory at once."""
+    standing = (SubscriptionState.ACTIVE, SubscriptionState.PAUSED)
+    query = sa.select(subscriptions).where(subscriptions.c.state.in_(standing))
     query = query.order_by(subscriptions.c.id).limit(size)
     batch = [_subscription(row) for row in tx.execute(query)]
     while batch:
@@ -79,4 +90,5 @@ def _subscription(row: Any) -> Subscription:
         id=row.id, partner=row.partner, channel=Channel(row.channel), callback=row.callback,
         languages=tuple(row.languages), categories=tuple(row.categories), secret=row.secret,
         state=SubscriptionState(row.state), ended_reason=row.ended_reason, created_at=row.created_at,
+        failing_since=row.failing_since, paused_at=row.paused_at,
     )

@@ -9,7 +9,16 @@ from typing import Any
 
 from service.clock import Clock, new_id
 from service.config import Profile
-from service.model import Delivery, Event, EventType, Format, Release, Subscription, Variant
+from service.model import (
+    Delivery,
+    Event,
+    EventType,
+    Format,
+    Release,
+    Subscription,
+    SubscriptionState,
+    Variant,
+)
 from service.networks import host_of
 from service.payloads import choose_variant, make_payload, test_payload
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
@@ -32,27 +41,30 @@ def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> in
             events.lock_public(tx, event.release_id)
         if not events.mark_planned(tx, event.id, now):
             return 0
-        release = _find_shown(tx, event)
+        release = find_shown(tx, event)
         if release is None:
             return 0
         # First of all, so that a courier either has one of these already, and is counted, or gets none.
         claims.retire_waiting(tx, release.id)
-        bodies = _Bodies(tx, event, release, profile)
+        bodies = Bodies(tx, event, release, profile)
         count = 0
-        for batch in subscriptions.batch_active(tx, size=SUBSCRIPTION_BATCH):
+        for batch in subscriptions.batch_standing(tx, size=SUBSCRIPTION_BATCH):
             owed = _list_owed(tx, event, release, batch)
-            rows = [_row(subscription, bodies.find_id(subscription)) for subscription in owed]
+            rows = [make_row(subscription, bodies.find_id(subscription)) for subscription in owed]
             deliveries.insert_deliveries(tx, event, rows, now)
             count += len(rows)
     return count
 
 
-def _row(subscription: Subscription, payload_id: uuid.UUID) -> dict[str, Any]:
+def make_row(subscription: Subscription, payload_id: uuid.UUID) -> dict[str, Any]:
     host = host_of(subscription.callback)
-    return {"id": new_id(), "subscription_id": subscription.id, "payload_id": payload_id, "host": host}
+    is_kept = subscription.state is SubscriptionState.PAUSED
+    return {
+        "id": new_id(), "subscription_id": subscription.id, "payload_id": payload_id, "host": host, "is_kept": is_kept
+    }
 
 
-def _find_shown(tx: Transaction, event: Event) -> Release | None:
+def find_shown(tx: Transaction, event: Event) -> Release | None:
     """The release as the event showed it; None where a later event has shown more already."""
     if event.release_id is None or event.revision is None:
         return None
@@ -77,7 +89,7 @@ def _list_owed(
             yield subscription
 
 
-class _Bodies:
+class Bodies:
     """The bytes of one event, written once for all subscriptions that get the same."""
 
     def __init__(self, tx: Transaction, event: Event, release: Release, profile: Profile) -> None:
@@ -87,17 +99,23 @@ class _Bodies:
     def find_id(self, subscription: Subscription) -> uuid.UUID:
         variant = choose_variant(self._event, subscription, self._release)
         if variant not in self._ids:
-            self._ids[variant] = new_id()
-            payload = make_payload(self._event, self._release, variant, self._profile)
-            deliveries.insert_payload(self._tx, self._ids[variant], self._event.id, variant, payload)
+            self._ids[variant] = self._find(variant) or self._insert(variant)
         return self._ids[variant]
+
+    def _find(self, variant: Variant) -> uuid.UUID | None:
+        return deliveries.find_payload(self._tx, self._event.id, variant)
+
+    def _insert(self, variant: Variant) -> uuid.UUID:
+        payload_id, payload = new_id(), make_payload(self._event, self._release, variant, self._profile)
+        deliveries.insert_payload(self._tx, payload_id, self._event.id, variant, payload)
+        return payload_id
 
 
 def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> Delivery:
     """A signed ping to one subscription, owed like anything else."""
     event = Event(id=new_id(), type=EventType.SUBSCRIPTION_TEST, created_at=now)
     payload_id = new_id()
-    row = _row(subscription, payload_id)
+    row = make_row(subscription, payload_id)
     with storage.write() as tx:
         events.insert_event(tx, event, published_at=now)
         variant = Variant(Format.DIGLOT, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -70,6 +70,8 @@ class Signature(StrEnum):
 
 class SubscriptionState(StrEnum):
     ACTIVE = "active"
+    # Nothing is sent until it is resumed; what it is owed is kept.
+    PAUSED = "paused"
     ENDED = "ended"
     DELETED = "deleted"
 
@@ -283,6 +285,7 @@ class Subscription:
     ``former_secrets`` (as `signing.retire_secret` keeps them) sign too, the last until ``overlap_ends_at``.
     With a ``public_key`` the secret is a private one, which is never shown.
     A site's ``secret`` is the password that its partner gave. ``settings`` are what its channel alone asks for.
+    ``failing_since`` is the first failure after the last success.
     """
 
     id: uuid.UUID
@@ -303,6 +306,8 @@ class Subscription:
     overlap_ends_at: datetime | None = None
     topic: str | None = None
     lease_until: datetime | None = None
+    failing_since: datetime | None = None
+    paused_at: datetime | None = None
 
     @property
     def signature(self) -> Signature:
@@ -375,6 +380,10 @@ class Payload:
     media_type: str
     body: bytes = field(repr=False)
 
+    @property
+    def ended_at(self) -> datetime:
+        return self.started_at + timedelta(milliseconds=self.duration_ms)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
@@ -397,11 +406,37 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """All since a time to one subscription once more. Until it is planned, ``total`` grows.
+
+    ``after_at`` and ``after_id`` are those of the last event that was planned.
+    """
+
+    id: uuid.UUID
+    subscription_id: uuid.UUID
+    since: datetime
+    created_at: datetime
+    after_at: datetime | None = None
+    after_id: uuid.UUID | None = None
+    planned_at: datetime | None = None
+    finished_at: datetime | None = None
+    total: int = 0
+    sent: int = 0
+    failed: int = 0
+    superseded: int = 0
+
+    @property
+    def remaining(self) -> int:
+        return self.total - self.sent - self.failed - self.superseded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A worker's timed hold on a delivery, with all that sending it needs.
 
     ``message_id`` is the same over all attempts; ``attempt`` and ``owner`` fence the record. ``host`` is the
-    callback's, as `name:port`.
+    callback's, as `name:port`. Of all attempts, ``tries_before`` were made before it was last sent anew;
+    ``failing_since`` is the subscription's.
     """
 
     delivery_id: uuid.UUID
@@ -421,6 +456,8 @@ class Claim:
     host: str = ""
     # Of a feed: what its readers are told with it.
     link: str | None = None
+    tries_before: int = 0
+    failing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ class Receipt:
     @property
     def accepted(self) -> Delivery | None:
         """The last that the partner took."""
-        taken = [delivery for delivery in self.deliveries if delivery.state is DeliveryState.DELIVERED]
+        taken = [delivery for delivery in self.deliveries if delivery.delivered_at]
         return taken[-1] if taken else None
 
     @property

@@ -47,6 +47,11 @@ SPREAD = timedelta(seconds=30)
 # The furthest that anything can have been put off; what lies beyond was put off by a clock that was set back since.
 LONGEST_WAIT = max(WAITS[-1], LONGEST_RETRY_AFTER) * (1 + JITTER) + SPREAD
 
+# A webhook that has failed for so long, without one success, is paused.
+PAUSE_AFTER = timedelta(days=5)
+# W3C WebSub section 7: a subscription is kept to the end of its lease, whatever fails.
+_NEVER_PAUSED = {"websub"}
+
 # They tell of a callback, or of us, but nothing of the host.
 _ERRORS_OF_OURS = {"unsendable", "bad_url", "address_refused", "port_refused"}
 
@@ -143,3 +148,8 @@ def _is_held(breaker: Breaker, now: datetime) -> bool:
 def spread(delivery_id: uuid.UUID, until: datetime) -> datetime:
     """When a delivery that was held back until then is due; each its own time, by the chance in its id."""
     return until + SPREAD * ((delivery_id.int & 0xFFFF) / 0x10000)
+
+
+def must_pause(channel: str, failing_since: datetime | None, now: datetime) -> bool:
+    """Whether a subscription that has failed just now is to be paused."""
+    return channel not in _NEVER_PAUSED and failing_since is not None and now - failing_since >= PAUSE_AFTER

@@ -27,7 +27,7 @@ from service.networks import AllowedNetworks, host_of
 from service.orders import find_channel_faults, patch, secret_in, settings_in
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import OVERLAP, find_public_key, make_private_key, make_secret, retire_secret
-from service.storage import Storage, Transaction, claims, deliveries, subscriptions, websub
+from service.storage import Storage, Transaction, claims, deliveries, pauses, subscriptions, websub
 from service.websub import deny
 
 
@@ -35,6 +35,18 @@ class HeldByHub(Conflict):
     """A WebSub subscription changes by what its subscriber confirms, and in no other way."""
 
     code = "held_by_hub"
+
+
+class NotPaused(Conflict):
+    """Only a paused subscription can be resumed."""
+
+    code = "not_paused"
+
+
+class SubscriptionPaused(Conflict):
+    """Nothing is sent to a subscription until it is resumed."""
+
+    code = "subscription_paused"
 
 
 class SubscriptionEnded(Conflict):
@@ -47,6 +59,7 @@ class NothingToRotate(Conflict):
     """This ``channel`` signs nothing by a secret of ours."""
 
     code = "nothing_to_rotate"
+
 
 _CHANGEABLE = ("callback", "languages", "language_choice", "format", "categories")
 
@@ -88,22 +101,24 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
 def change_subscription(
     storage: Storage, subscription_id: uuid.UUID, change: Mapping[str, Any], caller: ApiKey
 ) -> Subscription:
-    """What still waits goes to the new callback.
+    """What still waits goes to the new callback, which has not failed yet.
 
     Raises NotFound, HeldByHub for a WebSub subscription, and Invalid where the whole contradicts itself.
     """
     settings, secret = settings_in(change), secret_in(change)
     values = {name: _KINDS.get(name, _as_kept)(value) for name, value in change.items() if name in _CHANGEABLE}
     with storage.write() as tx:
-        subscription = _hold(tx, subscription_id, caller)
+        subscription = _lock(tx, subscription_id, caller)
         require_no_topic(subscription)
         changed = dataclasses.replace(
             subscription, **values, settings=patch(subscription.settings, settings),
             secret=secret or subscription.secret,
         )
         _check_languages(changed)
+        if changed.callback != subscription.callback:
+            changed = dataclasses.replace(changed, failing_since=None)
+            deliveries.move_due(tx, subscription_id, host_of(changed.callback))
         subscriptions.update_subscription(tx, changed)
-        deliveries.move_due(tx, subscription_id, host_of(changed.callback))
     return changed
 
 
@@ -112,7 +127,7 @@ def rotate_secret(
 ) -> Subscription:
     """A new secret of the same kind; for a day the former ones sign beside it. Raises NotFound, Conflict."""
     with storage.write() as tx:
-        found = _hold(tx, subscription_id, caller)
+        found = _lock(tx, subscription_id, caller)
         if found.state is not SubscriptionState.ACTIVE:
             raise SubscriptionEnded()
         if found.channel is not Channel.WEBHOOK:
@@ -134,38 +149,58 @@ def require_no_topic(subscription: Subscription) -> None:
 def delete_subscription(storage: Storage, subscription_id: uuid.UUID, caller: ApiKey, now: datetime) -> None:
     """What still waits is given up; the record of what was sent stays. Raises NotFound."""
     with storage.write() as tx:
-        subscription = _hold(tx, subscription_id, caller)
+        subscription = _lock(tx, subscription_id, caller)
         if subscription.topic and subscription.state is SubscriptionState.ACTIVE:
             websub.insert_intent(tx, deny(subscription, "deleted", now))
         _end(tx, subscription, SubscriptionState.DELETED, "deleted")
 
 
-def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str) -> None:
-    """The receiver wants no more."""
-    subscriptions.lock_subscription(tx, subscription_id)
-    subscription = subscriptions.find_subscription(tx, subscription_id)
-    if subscription and subscription.state is SubscriptionState.ACTIVE:
+def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str, callback: str | None = None) -> bool:
+    """The receiver wants no more. Where `callback` is given, that one; returns whether it still is the callback."""
+    subscription = subscriptions.lock_subscription(tx, subscription_id)
+    if subscription and callback not in (None, subscription.callback):
+        return False
+    if subscription and subscription.state in (SubscriptionState.ACTIVE, SubscriptionState.PAUSED):
         _end(tx, subscription, SubscriptionState.ENDED, reason)
+    return True
+
+
+def resume_subscription(
+    storage: Storage, subscription_id: uuid.UUID, since: datetime | None, now: datetime, caller: ApiKey
+) -> Subscription:
+    """What was kept is sent, in order; with `since`, what was missed since then and nothing older but withdrawals.
+
+    Raises NotFound or NotPaused.
+    """
+    with storage.write() as tx:
+        subscription = _lock(tx, subscription_id, caller)
+        if subscription.state is not SubscriptionState.PAUSED:
+            raise NotPaused()
+        resumed = dataclasses.replace(
+            subscription, state=SubscriptionState.ACTIVE, failing_since=None, paused_at=None
+        )
+        subscriptions.update_subscription(tx, resumed)
+        pauses.release(tx, subscription_id, now, since)
+        pauses.notify_owner(tx, subscription_id, pauses.RESUMED, now)
+    return resumed
 
 
 def get_subscription(storage: Storage, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
     """Raises NotFound, also where it is another partner's: the id must tell that partner nothing."""
     with storage.read() as tx:
-        return _get(tx, subscription_id, caller)
+        return _vet(subscriptions.find_subscription(tx, subscription_id), subscription_id, caller)
 
 
-def _get(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
-    subscription = subscriptions.find_subscription(tx, subscription_id)
+def _lock(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
+    """Whoever changes it meanwhile has to wait: else one change would undo the other."""
+    return _vet(subscriptions.lock_subscription(tx, subscription_id), subscription_id, caller)
+
+
+def _vet(subscription: Subscription | None, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
     hidden = caller.role is Role.PARTNER and subscription and subscription.partner != caller.partner
     if subscription is None or hidden:
         raise NotFound(kind="subscription", id=str(subscription_id))
     return subscription
-
-
-def _hold(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey) -> Subscription:
-    """As `_get`, and nobody else changes it meanwhile: a row is written whole, a new secret with it."""
-    subscriptions.lock_subscription(tx, subscription_id)
-    return _get(tx, subscription_id, caller)
 
 
 def _as_kept(value: Any) -> Any:

@@ -15,6 +15,7 @@ from service.model import (
     Edition,
     Release,
     ReleaseMedium,
+    Replay,
     Revision,
     StoredMedium,
     Subscription,
@@ -191,6 +192,8 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
         "signature": subscription.signature.value,
         "public_key": subscription.public_key,
         "overlap_ends_at": iso(subscription.overlap_ends_at),
+        "failing_since": iso(subscription.failing_since),
+        "paused_at": iso(subscription.paused_at),
         "created_at": iso(subscription.created_at),
         "topic": subscription.topic,
         "lease_until": iso(subscription.lease_until),
@@ -206,6 +209,22 @@ def view_exchanges(delivery: Delivery) -> dict[str, Any]:
     ]
     view = view_delivery(delivery)
     return view | {"attempts": [told | more for told, more in zip(view["attempts"], kept, strict=True)]}
+
+
+def view_replay(replay: Replay) -> dict[str, Any]:
+    return {
+        "id": str(replay.id),
+        "subscription_id": str(replay.subscription_id),
+        "since": iso(replay.since),
+        "created_at": iso(replay.created_at),
+        "planned_at": iso(replay.planned_at),
+        "finished_at": iso(replay.finished_at),
+        "total": replay.total,
+        "sent": replay.sent,
+        "failed": replay.failed,
+        "superseded": replay.superseded,
+        "remaining": replay.remaining,
+    }
 
 
 def view_delivery(delivery: Delivery) -> dict[str, Any]:

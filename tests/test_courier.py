@@ -26,6 +26,7 @@ from service.storage.deliveries import message_id
 from service.storage.tables import attempts
 from service.storage.tables import subscriptions as subscriptions_table
 from tests.conftest import VAULT, StoppedClock
+from tests.factories import make_desk
 from tests.faults.processes import wait_until
 from tests.faults.receivers import Received, run_receivers
 from tests.services.postgres import Postgres
@@ -194,6 +195,34 @@ def test_a_late_result_of_a_lost_claim_is_refused(
     after = find(storage, owed)
     assert after.state is DeliveryState.DELIVERED
     assert [(attempt.number, attempt.status) for attempt in after.attempts] == [(2, 204)]
+    with storage.read() as tx:
+        still = stored.find_subscription(tx, subscription.id)
+    assert still and still.state is SubscriptionState.ACTIVE
+
+
+def test_what_the_old_callback_says_after_a_change_ends_nothing(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers
+) -> None:
+    """It is gone, and so the partner named another; what it was sent goes there."""
+    base_url, received = receivers
+    asked, gate = threading.Event(), threading.Event()
+
+    def answer(number: int) -> int:
+        if number == 0:
+            asked.set()
+            gate.wait(10)
+        return 410 if number == 0 else 204
+
+    received.answer = answer
+    subscription = subscribe(storage, clock, f"{base_url}/0")
+    [owed] = owe(storage, clock, subscription)
+    hire().nudge()
+    assert asked.wait(10)
+    change = {"callback": f"{base_url}/1"}
+    subscriptions.change_subscription(storage, subscription.id, change, make_desk(storage))
+    gate.set()
+    await_state(storage, DeliveryState.DELIVERED, owed)
+    assert [message for message, _ in received.pushes[1]] == [message_id(owed)]
     with storage.read() as tx:
         still = stored.find_subscription(tx, subscription.id)
     assert still and still.state is SubscriptionState.ACTIVE

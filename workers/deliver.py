@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery.signals import worker_shutdown
@@ -33,7 +33,7 @@ from service.retries import (
     RETRY_ROOM,
     decide,
 )
-from service.storage import Storage, Transaction, claims
+from service.storage import Storage, Transaction, claims, deliveries
 from service.storage.claims import Outcome
 from service.subscriptions import end_subscription
 from workers import context
@@ -201,7 +201,7 @@ class Courier:
             return []
         now = self._clock()
         decisions = [
-            decide(claim.attempt, response.status, response.headers, now, self._chance)
+            decide(claim.attempt - claim.tries_before, response.status, response.headers, now, self._chance)
             for claim, response in finished
         ]
         outcomes = [
@@ -212,8 +212,13 @@ class Courier:
         lost = claims.record_outcomes(tx, outcomes)
         for outcome, decision in zip(outcomes, decisions, strict=True):
             if decision.ends_subscription and outcome not in lost:
-                end_subscription(tx, outcome.claim.subscription_id, "gone")
+                self._end(tx, outcome.claim, now)
         return [outcome.claim for outcome in lost]
+
+    def _end(self, tx: Transaction, claim: Claim, now: datetime) -> None:
+        if not end_subscription(tx, claim.subscription_id, "gone", claim.callback):
+            # The old callback said so, after it was changed; the new one is still to be asked.
+            deliveries.send_anew(tx, claim.delivery_id, now)
 
     def _attempt(self, claim: Claim, response: Response) -> Attempt:
         started_at = self._clock() - timedelta(milliseconds=response.duration_ms)

@@ -11,6 +11,7 @@ from service.deliveries import plan_due
 from service.hub import plan_feeds
 from service.publishing import publish_due
 from service.releases import publish_scheduled
+from service.replays import plan_replays
 from workers import context
 from workers.app import app
 
@@ -46,5 +47,6 @@ def _publish() -> None:
         # Two swaps never share a second; the wait is far below the broker's visibility timeout.
         publish.apply_async(countdown=published.wait_seconds)
     owed = plan_due(context.storage(), context.profile(), utc_now)
+    owed += plan_replays(context.storage(), context.profile(), utc_now)
     if owed + plan_feeds(context.storage(), utc_now):
         context.queue().deliver()

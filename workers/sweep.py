@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from service import queue
 from service.clock import utc_now
 from service.hub import end_expired
-from service.storage import events, heartbeats, lines, releases, websub
+from service.storage import events, heartbeats, lines, releases, replays, websub
 from workers import context
 from workers.app import SWEEP_SECONDS, app
 from workers.publish import publish
@@ -31,9 +31,10 @@ def sweep() -> None:
             or events.list_unplanned_feeds(tx, limit=1)
         )
         unasked = websub.has_due(tx, now)
+        open_replays = replays.has_open(tx)
         due = lines.is_any_due(tx, now)
         publish_at = releases.find_next_publish_at(tx)
-    if open_events:
+    if open_events or open_replays:
         context.queue().publish()
     if publish_at:
         _nudge_at(publish_at, now)

@@ -87,6 +87,8 @@ def delete_subscription(subscription_id: str) -> tuple[str, int]:
 @requires(Role.STAFF, Role.PARTNER)
 def test_subscription(subscription_id: str) -> tuple[Any, int]:
     subscription = _get(subscription_id)
+    if subscription.state is SubscriptionState.PAUSED:
+        raise subscriptions.SubscriptionPaused()
     if subscription.state is not SubscriptionState.ACTIVE:
         raise subscriptions.SubscriptionEnded()
     subscriptions.require_no_topic(subscription)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.model import Attempt, Channel, Claim, DeliveryState, EventType, Lane
-from service.retries import Breaker, is_host_well, judge_host
-from service.storage import hosts, lines, turns
+from service.retries import Breaker, is_host_well, judge_host, must_pause
+from service.storage import hosts, lines, pauses, turns
 from service.storage.deliveries import message_id
 from service.storage.subscriptions import hold
-from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
+from service.storage.tables import Instant, attempts, deliveries, events, payloads, subscriptions
 from service.storage.websub import State, read_states, retire_older_states
 
 # Names the couriers' turns among PostgreSQL's advisory locks.
@@ -93,10 +93,17 @@ def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outc
     kept = [outcome for outcome in outcomes if _fence(outcome.claim) in held]
     if kept:
         conclusion = deliveries.update().where(deliveries.c.id == sa.bindparam("delivery_id"))
+        # Sent anew and failed, it still was delivered once.
+        delivered_at = sa.func.coalesce(sa.bindparam("accepted_at", type_=Instant), deliveries.c.delivered_at)
+        conclusion = conclusion.values(
+            state=sa.bindparam("state"), next_attempt_at=sa.bindparam("next_attempt_at"), delivered_at=delivered_at,
+            claim_owner=None, claim_until=None,
+        )
         tx.execute(conclusion, [_conclusion(outcome) for outcome in kept])
         tx.execute(attempts.insert(), [_attempt(outcome) for outcome in kept])
         _retire_overtaken(tx, [outcome.claim.delivery_id for outcome in kept if outcome.state is DeliveryState.DUE])
         _judge_hosts(tx, kept)
+        _judge_receivers(tx, kept)
         for outcome in kept:
             if outcome.holds_until:
                 hold(tx, outcome.claim.subscription_id, outcome.holds_until)
@@ -110,10 +117,22 @@ def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
         attempt, host = outcome.attempt, outcome.claim.host
         is_well = is_host_well(attempt.status, attempt.error)
         if is_well is not None:
-            now = attempt.started_at + timedelta(milliseconds=attempt.duration_ms)
-            after[host] = judge_host(after.get(host, Breaker()), is_well, now)
+            after[host] = judge_host(after.get(host, Breaker()), is_well, attempt.ended_at)
     changed = {host: breaker for host, breaker in after.items() if breaker != before.get(host, Breaker())}
     hosts.keep_breakers(tx, changed)
+
+
+def _judge_receivers(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
+    """Whose last success is how long ago; none of them has anything else in flight."""
+    failed = [outcome for outcome in outcomes if outcome.state is not DeliveryState.DELIVERED]
+    taken = [outcome.claim for outcome in outcomes if outcome.state is DeliveryState.DELIVERED]
+    pauses.note_well(tx, [claim for claim in taken if claim.failing_since])
+    for outcome in failed:
+        claim, at = outcome.claim, outcome.attempt.ended_at
+        if claim.failing_since is None:
+            pauses.note_failing(tx, claim, at)
+        elif must_pause(claim.channel, claim.failing_since, at):
+            pauses.pause(tx, claim, at)
 
 
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
@@ -158,8 +177,9 @@ def _claimed(ids: Sequence[uuid.UUID], owner: str) -> sa.Select[Any]:
     return (
         sa.select(
             deliveries.c.id, deliveries.c.subscription_id, deliveries.c.attempt, deliveries.c.created_at,
-            deliveries.c.host, deliveries.c.claim_owner, subscriptions.c.channel, subscriptions.c.callback,
-            subscriptions.c.secret, subscriptions.c.former_secrets, subscriptions.c.topic, subscriptions.c.settings,
+            deliveries.c.host, deliveries.c.claim_owner, deliveries.c.tries_before,
+            subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, subscriptions.c.former_secrets,
+            subscriptions.c.topic, subscriptions.c.settings, subscriptions.c.failing_since,
             payloads.c.body, payloads.c.media_type,
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
@@ -175,6 +195,7 @@ def _claim(row: Any, lane: Lane, state: State | None) -> Claim:
         settings=row.settings, former_secrets=row.former_secrets, first_due_at=row.created_at, lane=lane, host=row.host,
         body=state.body if state else row.body, media_type=state.media_type if state else row.media_type,
         link=state.link if state else None,
+        tries_before=row.tries_before, failing_since=row.failing_since,
     )
 
 
@@ -195,7 +216,7 @@ def _conclusion(outcome: Outcome) -> dict[str, Any]:
     delivered = outcome.state is DeliveryState.DELIVERED
     return {
         "delivery_id": outcome.claim.delivery_id, "state": outcome.state, "next_attempt_at": outcome.next_attempt_at,
-        "delivered_at": outcome.attempt.started_at if delivered else None, "claim_owner": None, "claim_until": None,
+        "accepted_at": outcome.attempt.started_at if delivered else None,
     }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 
 from service.model import Attempt, Delivery, DeliveryState, Event, EventType, Format, Payload, Variant
 from service.storage.lines import lane_of
+from service.storage.pauses import is_overtaken, make_due
 from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
 
 _ATTEMPT = ("number", "started_at", "duration_ms", "status", "error")
@@ -44,12 +45,20 @@ def _read_variant(name: str) -> Variant:
     return Variant(Format(format) if colon else Format.DIGLOT, tuple(filter(None, languages.split(","))))
 
 
+def find_payload(tx: sa.Connection, event_id: uuid.UUID, variant: Variant) -> uuid.UUID | None:
+    is_it = (payloads.c.event_id == event_id, payloads.c.variant == _variant_name(variant))
+    query = sa.select(payloads.c.id).where(*is_it)
+    return tx.execute(query).scalar()
+
+
 def insert_deliveries(tx: sa.Connection, event: Event, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    """Each row names its `id`, `subscription_id`, `payload_id` and `host`; all are due at once."""
-    common = {
-        "event_id": event.id, "state": DeliveryState.DUE, "created_at": now, "next_attempt_at": now, "attempt": 0,
-        "lane": lane_of(event.type).value,
-    }
+    """Each row names its `id`, `subscription_id`, `payload_id` and `host`; all are due at once.
+
+    But those of a paused subscription, whose row says `is_kept`, only once it is resumed. `replay_id` may be there.
+    """
+    common = {"event_id": event.id, "state": DeliveryState.DUE, "created_at": now, "attempt": 0}
+    in_line = {"lane": lane_of(event.type).value, "next_attempt_at": now}
+    rows = [{"replay_id": None} | row | (_KEPT if row.pop("is_kept", False) else in_line) for row in rows]
     if not rows:
         return
     if tx.dialect.name == "postgresql":
@@ -59,7 +68,8 @@ def insert_deliveries(tx: sa.Connection, event: Event, rows: Sequence[dict[str, 
 
 
 # What differs from row to row.
-_ROW = ("id", "subscription_id", "payload_id", "host")
+_ROW = ("id", "subscription_id", "payload_id", "host", "replay_id", "lane", "next_attempt_at")
+_KEPT = {"lane": None, "next_attempt_at": None}
 
 
 def _insert_arrays(common: Mapping[str, Any]) -> sa.Insert:
@@ -74,6 +84,17 @@ def move_due(tx: sa.Connection, subscription_id: uuid.UUID, host: str) -> None:
     """What still waits for the subscription goes to another host."""
     due = sa.and_(deliveries.c.subscription_id == subscription_id, deliveries.c.state == DeliveryState.DUE)
     tx.execute(deliveries.update().where(due).values(host=host))
+
+
+def has_newer(tx: sa.Connection, delivery_id: uuid.UUID) -> bool:
+    """Whether something newer of its release is public."""
+    query = sa.select(deliveries.c.id).where(deliveries.c.id == delivery_id, is_overtaken())
+    return tx.execute(query).first() is not None
+
+
+def send_anew(tx: sa.Connection, delivery_id: uuid.UUID, now: datetime) -> None:
+    """Due at once, with all its tries before it, under the same message id."""
+    make_due(tx, sa.and_(deliveries.c.id == delivery_id, deliveries.c.claim_owner.is_(None)), now)
 
 
 def list_told(tx: sa.Connection, release_id: uuid.UUID, first: uuid.UUID, last: uuid.UUID) -> set[uuid.UUID]:

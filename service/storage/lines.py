@@ -73,4 +73,4 @@ def _lane() -> sa.ColumnElement[int]:
         events.c.id == deliveries.c.event_id, events.c.type == EventType.RELEASE_WITHDRAWN
     )
     first = sa.case((is_withdrawal, Lane.WITHDRAWAL.value), else_=Lane.FIRST.value)
-    return first + sa.case((deliveries.c.attempt > 0, Lane.AGAIN - Lane.FIRST), else_=0)
+    return first + sa.case((deliveries.c.attempt > deliveries.c.tries_before, Lane.AGAIN - Lane.FIRST), else_=0)

@@ -25,14 +25,19 @@ def update_subscription(tx: sa.Connection, subscription: Subscription) -> None:
 
 def find_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscription | None:
     """One that is not deleted; it may have ended."""
-    where = (subscriptions.c.id == subscription_id, subscriptions.c.state != SubscriptionState.DELETED)
-    row = tx.execute(sa.select(subscriptions).where(*where)).first()
+    row = tx.execute(_find(subscription_id)).first()
     return _subscription(row) if row else None
 
 
-def lock_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
-    """Nobody else changes it until the transaction ends."""
-    tx.execute(sa.select(subscriptions.c.id).where(subscriptions.c.id == subscription_id).with_for_update())
+def lock_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscription | None:
+    """The same, which nobody else changes until the transaction ends."""
+    row = tx.execute(_find(subscription_id).with_for_update()).first()
+    return _subscription(row) if row else None
+
+
+def _find(subscription_id: uuid.UUID) -> sa.Select[Any]:
+    is_kept = subscriptions.c.state != SubscriptionState.DELETED
+    return sa.select(subscriptions).where(subscriptions.c.id == subscription_id, is_kept)
 
 
 def list_subscriptions(
@@ -56,10 +61,10 @@ def list_by_ids(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[Subscriptio
     return [_subscription(row) for row in tx.execute(query)]
 
 
-def batch_active(tx: sa.Connection, *, size: int) -> Iterator[list[Subscription]]:
-    """Those that are owed events of releases, oldest first, no more than `size` of them in memory at once."""
-    where = (subscriptions.c.state == SubscriptionState.ACTIVE, subscriptions.c.topic.is_(None))
-    query = sa.select(subscriptions).where(*where)
+def batch_standing(tx: sa.Connection, *, size: int) -> Iterator[list[Subscription]]:
+    """Those, active or paused, that are owed events of releases, oldest first, at most `size` in memory at once."""
+    standing = (SubscriptionState.ACTIVE, SubscriptionState.PAUSED)
+    query = sa.select(subscriptions).where(subscriptions.c.state.in_(standing), subscriptions.c.topic.is_(None))
     query = query.order_by(subscriptions.c.id).limit(size)
     batch = [_subscription(row) for row in tx.execute(query)]
     while batch:
@@ -89,4 +94,5 @@ def _subscription(row: Any) -> Subscription:
         topic=row.topic, lease_until=row.lease_until,
         format=Format(row.format), language_choice=LanguageChoice(row.language_choice), public_key=row.public_key,
         former_secrets=row.former_secrets, overlap_ends_at=row.overlap_ends_at,
+        failing_since=row.failing_since, paused_at=row.paused_at,
     )

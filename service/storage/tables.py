@@ -154,6 +154,11 @@ events = sa.Table(
     sa.Column("planned_at", Instant),
     sa.Column("set_aside_at", Instant),
 )
+# Replays read them by time.
+sa.Index(
+    "ix_events_planned", events.c.created_at, events.c.id,
+    sqlite_where=events.c.planned_at.is_not(None), postgresql_where=events.c.planned_at.is_not(None),
+)
 sa.Index(
     "ix_events_open", events.c.created_at,
     sqlite_where=events.c.planned_at.is_(None), postgresql_where=events.c.planned_at.is_(None),
@@ -180,6 +185,8 @@ subscriptions = sa.Table(
     sa.Column("host", sa.String(260), nullable=False, server_default=""),
     # By the receiver's Retry-After, nothing is sent before.
     sa.Column("held_until", Instant),
+    sa.Column("failing_since", Instant),
+    sa.Column("paused_at", Instant),
     sa.Column("topic", sa.String(200)),
     sa.Column("lease_until", Instant, index=True),
 )
@@ -211,6 +218,32 @@ sa.Index("ix_intents_subscriber", intents.c.topic, intents.c.callback)
 sa.Index(
     "ix_intents_due", intents.c.host, intents.c.next_attempt_at,
     sqlite_where=intents.c.state == "due", postgresql_where=intents.c.state == "due",
+)
+
+# Each of them sends what it names by `deliveries.replay_id`; the figures are kept when it has finished.
+replays = sa.Table(
+    "replays", metadata, _id(),
+    sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), nullable=False),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("after_at", Instant),
+    sa.Column("after_id", sa.Uuid),
+    sa.Column("planned_at", Instant),
+    sa.Column("finished_at", Instant),
+    *(sa.Column(name, sa.Integer, nullable=False) for name in ("total", "sent", "failed", "superseded")),
+)
+_is_open = replays.c.finished_at.is_(None)
+sa.Index(
+    "ix_replays_open", replays.c.subscription_id, unique=True, sqlite_where=_is_open, postgresql_where=_is_open,
+)
+
+# What the owner of a subscription is to be told, beside what the API shows; `sent_at` is NULL until somebody does.
+notices = sa.Table(
+    "notices", metadata, _id(),
+    sa.Column("type", sa.String(40), nullable=False),
+    sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), nullable=False, index=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("sent_at", Instant),
 )
 
 # Hosts that failed of late; one that isn't here is well.
@@ -247,6 +280,9 @@ deliveries = sa.Table(
     # Where it stands in line; NULL while it waits for its time, is in flight, or when it is over.
     sa.Column("lane", sa.SmallInteger),
     sa.Column("host", sa.String(260), nullable=False, server_default=""),
+    sa.Column("replay_id", sa.ForeignKey("replays.id")),
+    # Attempts that were made before it was last sent anew.
+    sa.Column("tries_before", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("event_id", "subscription_id"),
 )
 _is_ready, _is_claimed = deliveries.c.lane.is_not(None), deliveries.c.claim_owner.is_not(None)
@@ -262,7 +298,12 @@ sa.Index(
     "ix_deliveries_waiting", deliveries.c.next_attempt_at, sqlite_where=_is_waiting, postgresql_where=_is_waiting,
 )
 sa.Index(
-    "ix_deliveries_claimed", deliveries.c.claim_until, sqlite_where=_is_claimed, postgresql_where=_is_claimed,
+    "ix_deliveries_claimed", deliveries.c.subscription_id, sqlite_where=_is_claimed, postgresql_where=_is_claimed,
+)
+_is_replayed = deliveries.c.replay_id.is_not(None)
+sa.Index(
+    "ix_deliveries_replay", deliveries.c.replay_id, deliveries.c.state,
+    sqlite_where=_is_replayed, postgresql_where=_is_replayed,
 )
 sa.Index("ix_deliveries_subscription", deliveries.c.subscription_id, deliveries.c.id)
 sa.Index(

@@ -15,9 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import DeliveryState, Lane
-from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
+from service.model import DeliveryState, Lane, SubscriptionState
+from service.retries import CLAIM, HOST_BURST, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
 from service.storage.hosts import find_breakers
+from service.storage.pauses import keep
 from service.storage.tables import deliveries, subscriptions
 
 # How many leave the line, put off, while one claim is made.
@@ -58,16 +59,20 @@ def find_flight(tx: sa.Connection, now: datetime) -> Flight:
 
 @dataclass(slots=True)
 class Choice:
-    """Who is sent next. ``put_off`` are those hosts and subscriptions that are to be left alone, and until when."""
+    """Who is sent next; which hosts and subscriptions are to be left alone, and until when; and which for good."""
 
     flight: Flight
     chosen: dict[uuid.UUID, Lane] = field(default_factory=dict)
     hosts_put_off: dict[str, datetime] = field(default_factory=dict)
     subscriptions_put_off: dict[uuid.UUID, datetime] = field(default_factory=dict)
+    silent: set[uuid.UUID] = field(default_factory=set)
 
     def weigh(self, row: Any, lane: Lane, breaker: Breaker, now: datetime) -> None:
         room = host_room(breaker, now)
-        if room == 0 and breaker.held_until:
+        if row.state != SubscriptionState.ACTIVE:
+            # It was paused or ended while this was planned.
+            self.silent.add(row.subscription_id)
+        elif room == 0 and breaker.held_until:
             self.hosts_put_off[row.host] = breaker.held_until
         elif row.held_until and now < row.held_until <= now + LONGEST_WAIT:
             self.subscriptions_put_off[row.subscription_id] = row.held_until
@@ -77,7 +82,7 @@ class Choice:
 
     @property
     def count_put_off(self) -> int:
-        return len(self.hosts_put_off) + len(self.subscriptions_put_off)
+        return len(self.hosts_put_off) + len(self.subscriptions_put_off) + len(self.silent)
 
 
 def choose(tx: sa.Connection, choice: Choice, lane: Lane, after: str, room: int, now: datetime) -> int:
@@ -114,18 +119,23 @@ def _make_steps() -> sa.Select[Any]:
     Takes a `lane`, the `host` and `subscription_id` to start behind, and a `size`.
     """
     here = deliveries.alias("here")
+    flying = deliveries.alias("flying")
     columns = (here.c.id, here.c.host, here.c.subscription_id)
+    is_busy = sa.exists().where(
+        flying.c.subscription_id == here.c.subscription_id, flying.c.claim_owner.is_not(None)
+    )
+    free = sa.case((is_busy, 0), else_=1)
     host, subscription_id = (sa.bindparam(name, type_=here.c[name].type) for name in ("host", "subscription_id"))
-    first = sa.select(*columns, sa.literal(1).label("count")).where(here.c.id == _first_behind(host, subscription_id))
+    first = sa.select(*columns, free.label("free")).where(here.c.id == _first_behind(host, subscription_id))
     steps = first.cte("steps", recursive=True)
-    # From a host with so many, on to the next one.
-    is_enough = steps.c.count >= HOST_ROOM + HOST_BURST
+    # From a host with as many as it can have room for, on to the next one.
+    is_enough = steps.c.free >= HOST_BURST
     last = sa.case((is_enough, sa.literal(_LAST_ID, sa.Uuid)), else_=steps.c.subscription_id)
-    count = sa.case((here.c.host == steps.c.host, steps.c.count + 1), else_=1)
-    onward = sa.select(*columns, count).join_from(steps, here, here.c.id == _first_behind(steps.c.host, last))
+    before = sa.case((here.c.host == steps.c.host, steps.c.free), else_=0)
+    onward = sa.select(*columns, before + free).join_from(steps, here, here.c.id == _first_behind(steps.c.host, last))
     steps = steps.union_all(onward)
     found = sa.select(steps.c.id, steps.c.host, steps.c.subscription_id).limit(sa.bindparam("size")).subquery()
-    return sa.select(found, subscriptions.c.held_until).join_from(
+    return sa.select(found, subscriptions.c.held_until, subscriptions.c.state).join_from(
         found, subscriptions, subscriptions.c.id == found.c.subscription_id
     ).order_by(found.c.host, found.c.subscription_id)
 
@@ -143,6 +153,8 @@ _STEPS = _make_steps()
 
 def put_off(tx: sa.Connection, choice: Choice) -> None:
     """Have those leave the line that are to be left alone, and come back one after another."""
+    if choice.silent:
+        keep(tx, choice.silent)
     untils: Mapping[Any, datetime] = choice.hosts_put_off | choice.subscriptions_put_off
     for column, keys in (
         (deliveries.c.host, choice.hosts_put_off), (deliveries.c.subscription_id, choice.subscriptions_put_off)

@@ -122,6 +122,18 @@ def test_who_is_slow_takes_no_place_from_neighbours_on_its_host_until_there_are_
     assert couriers.claim() == []
 
 
+def test_who_is_slow_and_has_more_in_line_hides_no_neighbour(
+    storage: Storage, clock: StoppedClock, couriers: Couriers
+) -> None:
+    owed_to = load_subscriptions(storage, clock(), 2 * HOST_BURST, lambda _: "big:443")
+    for _ in range(3):
+        load_deliveries(storage, clock(), owed_to)
+    slow = {claim.subscription_id for claim in couriers.claim()}
+    clock.now += MOMENT
+    others = {claim.subscription_id for claim in couriers.claim()}
+    assert len(slow) == len(others) == HOST_BURST and not slow & others
+
+
 def test_a_retry_and_a_first_try_of_one_subscription_are_not_in_flight_together(
     storage: Storage, clock: StoppedClock, couriers: Couriers
 ) -> None:

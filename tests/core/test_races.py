@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from service.deliveries import plan_due
-from service.errors import Invalid
-from service.model import EventType, ReleaseState, Withdrawal
+from service.errors import Invalid, NotFound
+from service.model import DeliveryState, EventType, ReleaseState, Withdrawal
 from service.publishing import publish_due
 from service.releases import RevisionMismatch, get_release, revise_release, withdraw_release
 from service.storage import Storage, claims
+from service.subscriptions import change_subscription, delete_subscription, get_subscription
 from tests.core.newsroom import Newsroom, claim, owed, subscribe
 from tests.services.postgres import Postgres
 
@@ -117,6 +118,31 @@ def test_whoever_takes_a_release_while_its_withdrawal_is_planned_is_told(newsroo
     was_taken = not isinstance(rival.result, AssertionError)
     is_told = any(delivery.event_type is EventType.RELEASE_WITHDRAWN for delivery in owed(newsroom, release))
     assert was_taken is is_told
+
+
+def test_a_change_does_not_bring_back_a_subscription_that_is_deleted_meanwhile(newsroom: Newsroom) -> None:
+    subscription_id = subscribe(newsroom)
+    rival = Rival(lambda: delete_subscription(newsroom.storage, subscription_id, newsroom.desk))
+    with just_before(newsroom.storage, "UPDATE subscriptions", rival):
+        change_subscription(newsroom.storage, subscription_id, {"languages": ["en"]}, newsroom.desk)
+    assert rival.result is None
+    with pytest.raises(NotFound):
+        get_subscription(newsroom.storage, subscription_id, newsroom.desk)
+
+
+def test_what_is_planned_while_its_subscription_ends_is_given_up(newsroom: Newsroom) -> None:
+    """Planning has read who is to get it; then the subscription ends, with nothing yet to give up."""
+    subscription_id = subscribe(newsroom)
+    release = newsroom.accept()
+    newsroom.clock.advance(seconds=1)
+    publish_due(newsroom.storage, newsroom.profile, newsroom.clock)
+    rival = Rival(lambda: delete_subscription(newsroom.storage, subscription_id, newsroom.desk))
+    with just_before(newsroom.storage, "INSERT INTO payloads", rival):
+        plan_due(newsroom.storage, newsroom.profile, newsroom.clock)
+    with newsroom.storage.write() as tx:
+        now = newsroom.clock()
+        assert claims.claim_due(tx, "courier", limit=9, now=now, until=now) == []
+    assert [delivery.state for delivery in owed(newsroom, release)] == [DeliveryState.ABANDONED]
 
 
 def test_a_withdrawal_waits_for_the_planning_of_what_it_withdraws(newsroom: Newsroom) -> None:

@@ -1,0 +1,98 @@
+"""Subscriptions whose receiver has failed for days: nothing is sent to them, and what they are owed is kept."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from service.clock import new_id
+from service.model import Claim, DeliveryState, EventType, SubscriptionState
+from service.storage.tables import deliveries, events, notices, subscriptions
+
+PAUSED, RESUMED = "subscription.paused", "subscription.resumed"
+
+# Neither in line nor waiting for any time.
+_is_kept = sa.and_(
+    deliveries.c.state == DeliveryState.DUE, deliveries.c.lane.is_(None), deliveries.c.claim_owner.is_(None),
+    deliveries.c.next_attempt_at.is_(None),
+)
+
+
+def note_well(tx: sa.Connection, claims: Iterable[Claim]) -> None:
+    """Their receivers work again."""
+    ids = [claim.subscription_id for claim in claims]
+    if ids:
+        tx.execute(subscriptions.update().where(subscriptions.c.id.in_(ids)).values(failing_since=None))
+
+
+def note_failing(tx: sa.Connection, claim: Claim, at: datetime) -> None:
+    """The first failure after a success."""
+    is_same = subscriptions.c.callback == claim.callback
+    change = subscriptions.update().where(subscriptions.c.id == claim.subscription_id, is_same)
+    tx.execute(change.values(failing_since=at))
+
+
+def pause(tx: sa.Connection, claim: Claim, at: datetime) -> None:
+    """Send nothing more, unless it was changed since; its owner is to be told."""
+    is_same = sa.and_(
+        subscriptions.c.state == SubscriptionState.ACTIVE, subscriptions.c.failing_since == claim.failing_since
+    )
+    change = subscriptions.update().where(subscriptions.c.id == claim.subscription_id, is_same)
+    if tx.execute(change.values(state=SubscriptionState.PAUSED, paused_at=at)).rowcount:
+        keep(tx, [claim.subscription_id])
+        notify_owner(tx, claim.subscription_id, PAUSED, at)
+
+
+def notify_owner(tx: sa.Connection, subscription_id: uuid.UUID, type: str, at: datetime) -> None:
+    """Have it told by whatever way there is; until then it stands among the notices."""
+    tx.execute(notices.insert().values(id=new_id(), type=type, subscription_id=subscription_id, created_at=at))
+
+
+def keep(tx: sa.Connection, subscription_ids: Iterable[uuid.UUID]) -> None:
+    """What these are owed leaves the line: kept for a paused one, given up for one that has ended."""
+    state = sa.select(subscriptions.c.state).where(subscriptions.c.id == deliveries.c.subscription_id)
+    is_paused = state.scalar_subquery() == SubscriptionState.PAUSED
+    change = deliveries.update().where(
+        deliveries.c.subscription_id.in_(list(subscription_ids)), deliveries.c.state == DeliveryState.DUE,
+        deliveries.c.claim_owner.is_(None),
+    )
+    kept = sa.case((is_paused, DeliveryState.DUE.value), else_=DeliveryState.ABANDONED.value)
+    tx.execute(change.values(lane=None, next_attempt_at=None, state=kept))
+
+
+def release(tx: sa.Connection, subscription_id: uuid.UUID, now: datetime, since: datetime | None) -> None:
+    """What was kept is due. With `since`, what is older is given up, and what was given up since then is due too.
+
+    A withdrawal is due however old it is.
+    """
+    own = deliveries.c.subscription_id == subscription_id
+    if since:
+        is_withdrawal = sa.exists().where(
+            events.c.id == deliveries.c.event_id, events.c.type == EventType.RELEASE_WITHDRAWN
+        )
+        old = deliveries.update().where(own, _is_kept, deliveries.c.created_at < since, ~is_withdrawal)
+        tx.execute(old.values(state=DeliveryState.ABANDONED))
+        missed = sa.and_(
+            own, deliveries.c.state == DeliveryState.ABANDONED, deliveries.c.created_at >= since, ~is_overtaken()
+        )
+        make_due(tx, missed, now)
+    make_due(tx, sa.and_(own, _is_kept), now)
+
+
+def make_due(tx: sa.Connection, where: sa.ColumnElement[bool], now: datetime, **values: object) -> None:
+    """From the beginning, as if it had never been tried; under the same message id."""
+    tx.execute(deliveries.update().where(where).values(
+        state=DeliveryState.DUE, next_attempt_at=now, lane=None, tries_before=deliveries.c.attempt, **values
+    ))
+
+
+def is_overtaken() -> sa.ColumnElement[bool]:
+    """Whether something newer of the same release is public. Told by the release's life, as the clock may go back."""
+    own, other, gone = events.alias("own"), events.alias("other"), EventType.RELEASE_WITHDRAWN
+    is_newer = sa.or_(other.c.revision > own.c.revision, sa.and_(other.c.type == gone, own.c.type != gone))
+    query = sa.select(other.c.id).join(own, own.c.release_id == other.c.release_id)
+    query = query.where(own.c.id == deliveries.c.event_id, other.c.published_at.is_not(None), is_newer)
+    return query.correlate(deliveries).exists()

@@ -1,0 +1,422 @@
+"""What is sent once more: resumed after a pause, one delivery again, or everything since a time."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+
+from service import keys
+from service.config import Profile
+from service.deliveries import plan_due
+from service.model import Attempt, Claim, DeliveryState, Role
+from service.publishing import publish_due
+from service.replays import BATCH, plan_replays
+from service.retries import CLAIM, PAUSE_AFTER, WAITS, decide
+from service.storage import Storage, claims
+from service.storage.claims import Outcome
+from service.storage.tables import deliveries, notices
+from tests.conftest import RecordingQueue, StoppedClock, bearer
+
+Headers = dict[str, str]
+BOTH = {"zh-Hans": "数字有误", "en": "A figure was wrong"}
+
+
+class Wire:
+    """Staff, workers and one partner in one hand."""
+
+    def __init__(
+        self, client: FlaskClient, headers: Headers, storage: Storage, profile: Profile, clock: StoppedClock,
+        document: dict[str, Any],
+    ) -> None:
+        self.client, self.headers, self.storage, self.profile, self.clock = client, headers, storage, profile, clock
+        self.document = document
+        self.path = self.subscribe()
+
+    def subscribe(self, partner: str = "Daily") -> str:
+        order = {
+            "partner": partner, "channel": "webhook", "callback": f"https://{partner.lower()}.example/",
+            "languages": ["en"],
+        }
+        made = self.client.post("/v1/subscriptions", json=order, headers=self.headers)
+        return f"/v1/subscriptions/{made.json['id']}"
+
+    def post(self, path: str, document: Any = None, **headers: str) -> Any:
+        body = {} if document is None else {"json": document}
+        return self.client.post(path, headers=self.headers | headers, **body)
+
+    def get(self, path: str) -> Any:
+        return self.client.get(path, headers=self.headers).json
+
+    def publish(self) -> str:
+        made = self.post("/v1/releases", self.document)
+        self.work()
+        return str(made.json["id"])
+
+    def correct(self, release_id: str) -> None:
+        path, match = f"/v1/releases/{release_id}", {"If-Match": "*"}
+        document = copy.deepcopy(self.document) | {"change_note": BOTH}
+        for edition in document["editions"].values():
+            edition["headline"] += " 2"
+        assert self.client.put(path, json=document, headers=self.headers | match).status_code == 200
+        self.work()
+
+    def withdraw(self, release_id: str) -> None:
+        self.post(f"/v1/releases/{release_id}/withdraw", {"reason": BOTH}, **{"If-Match": "*"})
+        self.work()
+
+    def work(self) -> None:
+        """What workers do, a moment later."""
+        self.clock.advance(seconds=2)
+        publish_due(self.storage, self.profile, self.clock)
+        plan_due(self.storage, self.profile, self.clock)
+        plan_replays(self.storage, self.profile, self.clock)
+
+    def claim(self) -> list[Claim]:
+        with self.storage.write() as tx:
+            return claims.claim_due(tx, "me", limit=9, now=self.clock(), until=self.clock() + CLAIM)
+
+    def deliver(self, status: int = 204) -> list[Claim]:
+        """All that is due now, one after another, answered so."""
+        pushed: list[Claim] = []
+        while held := self.claim():
+            for claim in held:
+                self.record(claim, status)
+            pushed += held
+        return pushed
+
+    def record(self, claim: Claim, status: int) -> None:
+        decision = decide(claim.attempt - claim.tries_before, status, {}, self.clock(), random.Random(0))
+        attempt = Attempt(number=claim.attempt, started_at=self.clock(), duration_ms=0, status=status)
+        outcome = Outcome(
+            claim=claim, attempt=attempt, state=decision.state, next_attempt_at=decision.next_attempt_at
+        )
+        with self.storage.write() as tx:
+            assert not claims.record_outcomes(tx, [outcome])
+
+    def fail_for_days(self) -> str:
+        """Until it is paused; returns the release that failed."""
+        release_id = self.publish()
+        self.deliver(404)
+        self.clock.now += PAUSE_AFTER
+        self.publish()
+        self.deliver(404)
+        assert self.get(self.path)["state"] == "paused"
+        return release_id
+
+
+@pytest.fixture
+def wire(
+    client: FlaskClient, admin: Headers, storage: Storage, profile: Profile, clock: StoppedClock,
+    release_document: dict[str, Any],
+) -> Wire:
+    return Wire(client, admin, storage, profile, clock, release_document)
+
+
+def told(pushed: list[Claim]) -> list[tuple[str, str]]:
+    """Event and release of each push."""
+    bodies = [json.loads(claim.body) for claim in pushed]
+    return [(body["type"].removeprefix("release."), body["data"]["release"]["id"]) for body in bodies]
+
+
+def iso(at: datetime) -> str:
+    return at.replace(microsecond=0).isoformat()
+
+
+def test_a_webhook_that_fails_for_five_days_is_paused_and_its_owner_is_to_be_told(wire: Wire) -> None:
+    wire.publish()
+    wire.deliver(404)
+    failing = wire.get(wire.path)["failing_since"]
+    assert failing
+    wire.clock.now += PAUSE_AFTER - timedelta(seconds=3)
+    wire.publish()
+    wire.deliver(404)
+    assert (wire.get(wire.path)["state"], wire.get(wire.path)["failing_since"]) == ("active", failing)
+    wire.publish()
+    wire.deliver(404)
+    shown = wire.get(wire.path)
+    assert shown["state"] == "paused" and shown["paused_at"]
+    with wire.storage.read() as tx:
+        found = tx.execute(sa.select(notices.c.type, notices.c.subscription_id, notices.c.sent_at)).all()
+    assert found == [("subscription.paused", uuid.UUID(shown["id"]), None)]
+
+
+def test_one_success_starts_the_five_days_anew(wire: Wire) -> None:
+    wire.publish()
+    wire.deliver(404)
+    wire.publish()
+    wire.deliver()
+    assert wire.get(wire.path)["failing_since"] is None
+    wire.clock.now += PAUSE_AFTER
+    wire.publish()
+    wire.deliver(404)
+    assert wire.get(wire.path)["state"] == "active"
+
+
+def test_a_new_callback_has_not_failed_yet(wire: Wire) -> None:
+    """Not even where the old one's answer comes after the change."""
+    wire.publish()
+    wire.deliver(404)
+    wire.clock.now += PAUSE_AFTER
+    wire.publish()
+    [held] = wire.claim()
+    wire.client.patch(wire.path, json={"callback": "https://new.example/"}, headers=wire.headers)
+    wire.record(held, 404)
+    shown = wire.get(wire.path)
+    assert (shown["state"], shown["failing_since"]) == ("active", None)
+
+
+def test_while_paused_nothing_is_sent_and_nothing_is_lost(wire: Wire) -> None:
+    wire.fail_for_days()
+    release_id = wire.publish()
+    wire.clock.advance(days=10)
+    assert wire.deliver() == []
+    newest = wire.get(f"{wire.path}/deliveries")["items"][0]
+    assert (newest["release_id"], newest["state"], newest["next_attempt_at"]) == (release_id, "due", None)
+    for path in ("test", "replay"):
+        answer = wire.post(f"{wire.path}/{path}", {"since": "2026-01-01T00:00:00Z"} if path == "replay" else None)
+        assert (answer.status_code, answer.json["code"]) == (409, "subscription_paused")
+
+
+def test_resumed_it_gets_what_was_kept_in_order_and_the_newest_of_each_release(
+    wire: Wire, queue: RecordingQueue
+) -> None:
+    wire.fail_for_days()
+    first, second = wire.publish(), wire.publish()
+    wire.correct(first)
+    queue.nudges.clear()
+    resumed = wire.post(f"{wire.path}/resume")
+    assert resumed.status_code == 200
+    assert (resumed.json["state"], resumed.json["failing_since"], resumed.json["paused_at"]) == ("active", None, None)
+    assert queue.nudges == ["deliver"]
+    assert told(wire.deliver()) == [("published", second), ("corrected", first)]
+    assert wire.post(f"{wire.path}/resume").json["code"] == "not_paused"
+
+
+def test_resumed_since_a_time_it_gets_all_that_it_missed_since_and_nothing_older(wire: Wire) -> None:
+    """Also what was given up before the pause."""
+    older = wire.publish()
+    wire.deliver(404)
+    wire.clock.advance(hours=1)
+    since = iso(wire.clock())
+    missed = wire.publish()
+    wire.deliver(404)
+    wire.clock.now += PAUSE_AFTER
+    last = wire.publish()
+    wire.deliver(404)
+    assert wire.get(wire.path)["state"] == "paused"
+    assert wire.post(f"{wire.path}/resume", {"since": since}).status_code == 200
+    assert told(wire.deliver()) == [("published", missed), ("published", last)]
+    assert older not in [release for _, release in told(wire.deliver())]
+
+
+def test_a_withdrawal_reaches_a_resumed_subscription_however_old_it_is(wire: Wire) -> None:
+    release_id = wire.publish()
+    wire.deliver()
+    wire.fail_for_days()
+    wire.withdraw(release_id)
+    kept = wire.publish()
+    wire.clock.advance(days=30)
+    wire.post(f"{wire.path}/resume", {"since": iso(wire.clock())})
+    assert told(wire.deliver()) == [("withdrawn", release_id)]
+    assert kept
+
+
+def test_what_was_withdrawn_while_paused_and_never_sent_is_not_sent_at_all(wire: Wire) -> None:
+    wire.fail_for_days()
+    release_id = wire.publish()
+    wire.withdraw(release_id)
+    wire.post(f"{wire.path}/resume", {"since": "2026-01-01T00:00:00Z"})
+    assert release_id not in [release for _, release in told(wire.deliver())]
+
+
+def test_a_paused_subscription_still_ends(wire: Wire) -> None:
+    wire.fail_for_days()
+    wire.publish()
+    assert wire.client.delete(wire.path, headers=wire.headers).status_code == 204
+    with wire.storage.read() as tx:
+        states = set(tx.execute(sa.select(deliveries.c.state)).scalars())
+    assert states == {DeliveryState.ABANDONED}
+
+
+def test_one_delivery_is_sent_again_under_its_message_id_with_all_its_tries(
+    wire: Wire, queue: RecordingQueue
+) -> None:
+    release_id = wire.publish()
+    [first] = wire.deliver()
+    queue.nudges.clear()
+    [shown] = wire.get(f"{wire.path}/deliveries")["items"]
+    again = wire.post(f"/v1/deliveries/{shown['id']}/redeliver")
+    assert (again.status_code, again.json["state"], queue.nudges) == (202, "due", ["deliver"])
+    assert again.json["delivered_at"] == shown["delivered_at"], "that it was taken once is on record"
+    for wait in WAITS:
+        [held] = wire.deliver(500)
+        assert (held.message_id, told([held])) == (first.message_id, [("published", release_id)])
+        wire.clock.now += wait * 1.2
+    wire.deliver(500)
+    [shown] = wire.get(f"{wire.path}/deliveries")["items"]
+    assert (shown["state"], len(shown["attempts"])) == ("abandoned", 2 + len(WAITS))
+    assert shown["delivered_at"]
+    [receiver] = wire.get(f"/v1/releases/{release_id}/receipts")["items"]
+    assert receiver["languages"]["en"]["accepted"]
+
+
+def test_what_something_newer_has_overtaken_is_not_sent_again(wire: Wire) -> None:
+    """Least of all the text of a release that was withdrawn."""
+    corrected, withdrawn = wire.publish(), wire.publish()
+    wire.deliver()
+    owed = {item["release_id"]: item["id"] for item in wire.get(f"{wire.path}/deliveries")["items"]}
+    wire.correct(corrected)
+    wire.withdraw(withdrawn)
+    for release_id in (corrected, withdrawn):
+        answer = wire.post(f"/v1/deliveries/{owed[release_id]}/redeliver")
+        assert (answer.status_code, answer.json["code"]) == (409, "overtaken")
+    assert {event for event, _ in told(wire.deliver())} == {"corrected", "withdrawn"}
+
+
+def test_a_delivery_that_waits_is_sent_at_once_and_one_in_flight_is_left_alone(wire: Wire) -> None:
+    wire.publish()
+    [held] = wire.claim()
+    path = f"/v1/deliveries/{held.delivery_id}/redeliver"
+    assert wire.post(path).status_code == 202
+    assert wire.claim() == []
+    wire.record(held, 500)
+    assert wire.claim() == []
+    assert wire.post(path).status_code == 202
+    assert len(wire.claim()) == 1
+
+
+def test_a_replay_sends_everything_since_a_time_and_shows_how_far_it_is(wire: Wire, queue: RecordingQueue) -> None:
+    older = wire.publish()
+    wire.clock.advance(hours=1)
+    since = iso(wire.clock())
+    first, second, gone = wire.publish(), wire.publish(), wire.publish()
+    sent = {claim.delivery_id: claim.message_id for claim in wire.deliver()}
+    wire.correct(first)
+    wire.withdraw(gone)
+    wire.deliver()
+    queue.nudges.clear()
+    made = wire.post(f"{wire.path}/replay", {"since": since})
+    assert (made.status_code, made.json["total"], made.json["planned_at"]) == (202, 0, None)
+    assert queue.nudges == ["publish"]
+    path = made.headers["Location"].removeprefix(wire.profile.base_url)
+    wire.work()
+    shown = wire.get(path)
+    assert shown["planned_at"] and [shown[n] for n in ("total", "sent", "failed", "remaining")] == [3, 0, 0, 3]
+    [head, *_] = wire.claim()
+    wire.record(head, 404)
+    assert [wire.get(path)[n] for n in ("total", "sent", "failed", "remaining")] == [3, 0, 1, 2]
+    pushed = [head, *wire.deliver()]
+    assert sorted(told(pushed)) == sorted([("withdrawn", gone), ("published", second), ("corrected", first)])
+    assert {claim.message_id for claim in pushed if claim.delivery_id in sent} <= set(sent.values())
+    assert older not in [release for _, release in told(pushed)]
+    wire.work()
+    done = wire.get(path)
+    assert done["finished_at"] and [done[n] for n in ("total", "sent", "failed", "remaining")] == [3, 2, 1, 0]
+
+
+def test_a_replay_brings_a_new_subscription_what_was_before_it(wire: Wire) -> None:
+    """But nothing that was withdrawn, of which it never heard."""
+    releases = [wire.publish() for _ in range(3)]
+    wire.withdraw(releases[1])
+    wire.deliver()
+    new = wire.subscribe("New")
+    wire.post(f"{new}/replay", {"since": "2026-01-01T00:00:00Z"})
+    wire.work()
+    assert told(wire.deliver()) == [("published", releases[0]), ("published", releases[2])]
+
+
+def test_a_subscription_has_one_replay_at_a_time(wire: Wire) -> None:
+    wire.publish()
+    wire.deliver()
+    since = {"since": "2026-01-01T00:00:00Z"}
+    first = wire.post(f"{wire.path}/replay", since).json
+    answer = wire.post(f"{wire.path}/replay", since)
+    assert (answer.status_code, answer.json["code"]) == (409, "replay_running")
+    assert first["id"] in answer.json["detail"]
+    other = wire.subscribe("Other")
+    assert wire.post(f"{other}/replay", since).status_code == 202
+    wire.work()
+    wire.deliver()
+    second = wire.post(f"{wire.path}/replay", since)
+    assert second.status_code == 202, "nothing remains of the first, though nobody has said so yet"
+    wire.work()
+    kept = wire.get(f"{wire.path}/replays/{first['id']}")
+    assert (kept["total"], kept["sent"], kept["remaining"]) == (1, 1, 0), "the second takes nothing from its figures"
+
+
+def test_a_replay_is_planned_in_batches_and_goes_on_where_it_was_cut_off(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import service.replays
+
+    monkeypatch.setattr(service.replays, "BATCH", 2)
+    releases = [wire.publish() for _ in range(5)]
+    wire.deliver()
+    replay = wire.post(f"{wire.path}/replay", {"since": "2026-01-01T00:00:00Z"}).json
+    assert service.replays._plan_batch(wire.storage, wire.profile, uuid.UUID(replay["id"]), wire.clock()) == 2
+    assert wire.get(f"{wire.path}/replays/{replay['id']}")["total"] == 2
+    pushed = wire.deliver()
+    wire.work()
+    pushed += wire.deliver()
+    assert told(pushed) == [("published", release) for release in releases]
+    assert BATCH > 2
+
+
+def test_a_replay_of_a_subscription_that_ends_finishes(wire: Wire) -> None:
+    wire.publish()
+    wire.deliver()
+    wire.post(f"{wire.path}/replay", {"since": "2026-01-01T00:00:00Z"})
+    wire.client.delete(wire.path, headers=wire.headers)
+    wire.work()
+    with wire.storage.read() as tx:
+        open_replays = tx.exec_driver_sql("SELECT count(*) FROM replays WHERE finished_at IS NULL").scalar_one()
+    assert open_replays == 0
+
+
+@pytest.mark.parametrize(("document", "fault"), [
+    ({}, ("/since", "missing")), ({"since": "yesterday"}, ("/since", "wrong_moment")),
+    ({"since": "2026-11-24T08:00:00"}, ("/since", "wrong_moment")), ({"since": 7}, ("/since", "wrong_type")),
+    ({"since": "2026-11-24T08:00:00Z", "until": 1}, ("/until", "unknown_field")),
+])
+def test_a_replay_needs_a_moment(wire: Wire, document: Any, fault: tuple[str, str]) -> None:
+    answer = wire.post(f"{wire.path}/replay", document)
+    assert answer.status_code == 422
+    assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [fault]
+
+
+def test_a_partner_sends_only_its_own_once_more(wire: Wire, storage: Storage, clock: StoppedClock) -> None:
+    wire.publish()
+    [shown] = wire.get(f"{wire.path}/deliveries")["items"]
+    replay = wire.post(f"{wire.path}/replay", {"since": "2026-01-01T00:00:00Z"}).json
+    rival = bearer(keys.make_key(storage, "rival", Role.PARTNER, clock(), "Rival")[1])
+    since = {"since": "2026-01-01T00:00:00Z"}
+    hidden = [
+        wire.client.post(f"{wire.path}/resume", headers=rival),
+        wire.client.post(f"{wire.path}/replay", json=since, headers=rival),
+        wire.client.get(f"{wire.path}/replays/{replay['id']}", headers=rival),
+        wire.client.post(f"/v1/deliveries/{shown['id']}/redeliver", headers=rival),
+    ]
+    assert [answer.status_code for answer in hidden] == [404] * 4
+    other = wire.subscribe("Other")
+    assert wire.client.get(f"{other}/replays/{replay['id']}", headers=wire.headers).status_code == 404
+    for id in (uuid.uuid4(), "x"):
+        assert wire.post(f"/v1/deliveries/{id}/redeliver").status_code == 404
+
+
+@pytest.mark.parametrize(("path", "document"), [
+    ("/v1/subscriptions", {"partner": "A\0B"}), ("/v1/keys", {"name": "a\0b", "role": "staff"}),
+    ("/v1/keys", {"name": "a", "role": "partner", "partner": "A\0B"}),
+])
+def test_a_nul_is_a_fault_on_either_database(wire: Wire, path: str, document: dict[str, Any]) -> None:
+    order = {"channel": "webhook", "callback": "https://daily.example/", "languages": ["en"]}
+    answer = wire.post(path, document | (order if path.endswith("subscriptions") else {}))
+    assert answer.status_code == 422
+    assert {error["code"] for error in answer.json["errors"]} == {"not_one_line"}

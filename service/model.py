@@ -364,6 +364,10 @@ class Attempt:
     response_headers: Mapping[str, str] | None = None
     response_body: str | None = None
 
+    @property
+    def ended_at(self) -> datetime:
+        return self.started_at + timedelta(milliseconds=self.duration_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -379,10 +383,6 @@ class Payload:
 
     media_type: str
     body: bytes = field(repr=False)
-
-    @property
-    def ended_at(self) -> datetime:
-        return self.started_at + timedelta(milliseconds=self.duration_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,9 @@ SPREAD = timedelta(seconds=30)
 LONGEST_WAIT = max(WAITS[-1], LONGEST_RETRY_AFTER) * (1 + JITTER) + SPREAD
 
 # They tell of a callback, or of us, but nothing of the host.
-_ERRORS_OF_OURS = {"unsendable", "bad_url", "address_refused", "port_refused"}
+_ERRORS_OF_OURS = {
+    "unsendable", "bad_url", "address_refused", "port_refused", "file_missing", "mail_not_set_up", "login_failed",
+}
 
 
 @dataclass(frozen=True, slots=True)

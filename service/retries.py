@@ -53,7 +53,9 @@ PAUSE_AFTER = timedelta(days=5)
 _NEVER_PAUSED = {"websub"}
 
 # They tell of a callback, or of us, but nothing of the host.
-_ERRORS_OF_OURS = {"unsendable", "bad_url", "address_refused", "port_refused"}
+_ERRORS_OF_OURS = {
+    "unsendable", "bad_url", "address_refused", "port_refused", "file_missing", "mail_not_set_up", "login_failed",
+}
 
 
 @dataclass(frozen=True, slots=True)

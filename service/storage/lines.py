@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from service.model import DeliveryState, EventType, Lane
-from service.retries import CLAIM, LONGEST_WAIT
+from service.retries import LONG_CLAIM, LONGEST_WAIT
 from service.storage.tables import deliveries, events
 
 # How many get in line while one claim is made.
@@ -59,7 +59,7 @@ def wake_misdated(tx: sa.Connection, now: datetime) -> None:
 
 def free_lost(tx: sa.Connection, now: datetime) -> list[uuid.UUID]:
     """Have those get in line again that a dead courier holds, or one whose clock was set back since; names them."""
-    is_lost = sa.or_(deliveries.c.claim_until <= now, deliveries.c.claim_until > now + 2 * CLAIM)
+    is_lost = sa.or_(deliveries.c.claim_until <= now, deliveries.c.claim_until > now + 2 * LONG_CLAIM)
     query = sa.select(deliveries.c.id).where(deliveries.c.claim_owner.is_not(None), is_lost)
     lost = list(tx.execute(query.with_for_update(skip_locked=True)).scalars())
     if lost:

@@ -86,6 +86,10 @@ def test_plain_http_is_taken_on_a_network_that_the_operator_allowed(client: Flas
 
 
 def test_what_belongs_to_another_channel_is_out_of_place(client: FlaskClient, staff: Headers) -> None:
+    site = {**SITE, "format": "ninjs", "signature": "v1a", "messages": "apart"}
+    assert faults(client.post("/v1/subscriptions", json=site, headers=staff)) == {
+        ("/format", "not_here"), ("/signature", "not_here"), ("/messages", "not_here"),
+    }
     assert faults(client.post("/v1/subscriptions", json={**HOOK, "username": "press"}, headers=staff)) == {
         ("/username", "not_here"),
     }

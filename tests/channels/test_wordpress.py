@@ -161,6 +161,17 @@ def test_a_picture_that_a_correction_takes_out_is_shown_no_more(
         assert "<img" not in wordpress.read(post["link"])
 
 
+def test_a_language_that_a_correction_no_longer_brings_goes_to_the_trash(
+    wordpress: WordPress, release: Release, owe: Owe, serve: Serve
+) -> None:
+    serve(owe(release))
+    english = dataclasses.replace(release, editions=release.editions[1:])
+    assert serve(owe(english, CORRECTED)).status == 200
+    assert {tag: post["status"] for tag, post in posts_of(wordpress, release).items()} == {
+        "zh-Hans": "trash", "en": "publish",
+    }
+
+
 def test_a_withdrawal_puts_every_post_in_the_trash_once_and_again(
     wordpress: WordPress, release: Release, owe: Owe, serve: Serve
 ) -> None:

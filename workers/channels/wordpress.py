@@ -33,13 +33,16 @@ def post(claim: Claim, now: datetime) -> Steps[Response]:
         if message["type"] == "release.withdrawn":
             yield from _trash(site, message["data"]["release"])
         elif message["type"] != "subscription.test":
-            yield from _publish(site, message["data"]["release"], claim.settings.get("categories_map", {}))
+            release = message["data"]["release"]
+            posts = yield from _publish(site, release, claim.settings.get("categories_map", {}))
+            if message["type"] == "release.corrected":
+                yield from _trash_others(site, release, posts)
     except Refused as refusal:
         return refusal.response
     return site.answer
 
 
-def _publish(site: Site, release: Mapping[str, Any], categories: Mapping[str, Any]) -> Steps[None]:
+def _publish(site: Site, release: Mapping[str, Any], categories: Mapping[str, Any]) -> Steps[list[Post]]:
     languages = yield from _find_languages(site, list(release["editions"]))
     posts: dict[str, Post] = {}
     for tag in release["editions"]:
@@ -52,6 +55,15 @@ def _publish(site: Site, release: Mapping[str, Any], categories: Mapping[str, An
     for tag, made in kept.items():
         fields = _fields(release, tag, pictures[tag], categories) | _translation(tag, kept, languages)
         yield from site.send(f"wp/v2/posts/{made.id}", fields | _status(made))
+    return list(posts.values())
+
+
+def _trash_others(site: Site, release: Mapping[str, Any], posts: Sequence[Post]) -> Steps[None]:
+    """In a language that the release no longer has, or that is no longer ordered, what was wrong would stay."""
+    current = {made.id for made in posts}
+    for found in (yield from site.find("posts", search=_mark(release, ""), status=_STATES, _fields="id,status")):
+        if found.id not in current and found.status != "trash":
+            yield from _trash_one(site, found)
 
 
 def _trash(site: Site, release: Mapping[str, Any]) -> Steps[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -73,8 +74,7 @@ class Site:
         return [self._post(item) for item in found]
 
     def _ask(self, request: Request) -> Steps[Any]:
-        request = Request(request.url, request.body, request.headers, request.method, request.form, self._confined)
-        self.answer = yield request
+        self.answer = yield dataclasses.replace(request, confined=self._confined)
         if self.answer.status is None or not 200 <= self.answer.status < 300:
             raise Refused(self.answer)
         try:
@@ -93,6 +93,4 @@ class Site:
 
 def _not_wordpress(answer: Response) -> Response:
     """Some proxies and plugins say 200 to everything."""
-    return Response(
-        status=None, error="not_wordpress", duration_ms=answer.duration_ms, headers=answer.headers, body=answer.body
-    )
+    return dataclasses.replace(answer, status=None, error="not_wordpress")

@@ -135,7 +135,7 @@ def _web(settings: Settings) -> Program:
     # stop the service. How many requests run at once, the doorway decides.
     options = {
         "interface": "asginl", "host": HOST, "port": settings.port, "http": 1,
-        "loop": "uvloop", "workers": 2, "backpressure": 1024,
+        "loop": "asyncio", "workers": 2, "backpressure": 1024,
         "workers-kill-timeout": 10, "log-level": "warning",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]

@@ -160,7 +160,7 @@ def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str, c
     subscription = subscriptions.lock_subscription(tx, subscription_id)
     if subscription and callback not in (None, subscription.callback):
         return False
-    if subscription and subscription.state in (SubscriptionState.ACTIVE, SubscriptionState.PAUSED):
+    if subscription and subscription.state is SubscriptionState.ACTIVE:
         _end(tx, subscription, SubscriptionState.ENDED, reason)
     return True
 

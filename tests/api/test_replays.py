@@ -171,10 +171,19 @@ def test_a_new_callback_has_not_failed_yet(wire: Wire) -> None:
     wire.record(held, 404)
     shown = wire.get(wire.path)
     assert (shown["state"], shown["failing_since"]) == ("active", None)
+    wire.publish()
+    [held] = wire.claim()
+    wire.client.patch(wire.path, json={"callback": "https://newer.example/"}, headers=wire.headers)
+    wire.record(held, 404)
+    assert wire.get(wire.path)["failing_since"] is None
 
 
 def test_while_paused_nothing_is_sent_and_nothing_is_lost(wire: Wire) -> None:
+    wire.publish()
+    wire.deliver(500)
     wire.fail_for_days()
+    waiting = wire.get(f"{wire.path}/deliveries")["items"][-1]
+    assert (waiting["state"], waiting["next_attempt_at"]) == ("due", None)
     release_id = wire.publish()
     wire.clock.advance(days=10)
     assert wire.deliver() == []
@@ -215,6 +224,13 @@ def test_resumed_since_a_time_it_gets_all_that_it_missed_since_and_nothing_older
     assert wire.post(f"{wire.path}/resume", {"since": since}).status_code == 200
     assert told(wire.deliver()) == [("published", missed), ("published", last)]
     assert older not in [release for _, release in told(wire.deliver())]
+
+
+def test_resumed_since_a_time_it_gets_nothing_that_was_corrected_since(wire: Wire) -> None:
+    release_id = wire.fail_for_days()
+    wire.correct(release_id)
+    wire.post(f"{wire.path}/resume", {"since": "2026-01-01T00:00:00Z"})
+    assert [event for event, release in told(wire.deliver()) if release == release_id] == ["corrected"]
 
 
 def test_a_withdrawal_reaches_a_resumed_subscription_however_old_it_is(wire: Wire) -> None:
@@ -328,8 +344,9 @@ def test_a_replay_brings_a_new_subscription_what_was_before_it(wire: Wire) -> No
     wire.withdraw(releases[1])
     wire.deliver()
     new = wire.subscribe("New")
-    wire.post(f"{new}/replay", {"since": "2026-01-01T00:00:00Z"})
+    replay = wire.post(f"{new}/replay", {"since": "2026-01-01T00:00:00Z"}).json
     wire.work()
+    assert wire.get(f"{new}/replays/{replay['id']}")["total"] == 2
     assert told(wire.deliver()) == [("published", releases[0]), ("published", releases[2])]
 
 

@@ -15,6 +15,7 @@ from service.retries import (
     HOST_ROOM,
     JITTER,
     LONGEST_RETRY_AFTER,
+    PAUSE_AFTER,
     SPREAD,
     WAITS,
     Breaker,
@@ -22,6 +23,7 @@ from service.retries import (
     host_room,
     is_host_well,
     judge_host,
+    must_pause,
     spread,
 )
 
@@ -134,6 +136,17 @@ def test_what_was_begun_before_the_hold_makes_it_no_longer() -> None:
 ])
 def test_a_host_has_room_for_none_one_or_several(failures: int, held_for: timedelta | None, room: int) -> None:
     assert host_room(Breaker(failures, None if held_for is None else NOW + held_for), NOW) == room
+
+
+@pytest.mark.parametrize(("channel", "failing_for", "is_paused"), [
+    ("webhook", None, False), ("webhook", timedelta(0), False), ("webhook", PAUSE_AFTER - timedelta(seconds=1), False),
+    ("webhook", PAUSE_AFTER, True), ("wordpress", PAUSE_AFTER, True), ("websub", PAUSE_AFTER * 9, False),
+])
+def test_who_fails_for_days_is_paused_but_no_websub_subscription(
+    channel: str, failing_for: timedelta | None, is_paused: bool
+) -> None:
+    """W3C WebSub section 7: that lives to the end of its lease."""
+    assert must_pause(channel, None if failing_for is None else NOW - failing_for, NOW) is is_paused
 
 
 def test_what_was_held_together_comes_back_spread_over_a_while_and_never_early() -> None:

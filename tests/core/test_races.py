@@ -122,7 +122,7 @@ def test_whoever_takes_a_release_while_its_withdrawal_is_planned_is_told(newsroo
 
 def test_a_change_does_not_bring_back_a_subscription_that_is_deleted_meanwhile(newsroom: Newsroom) -> None:
     subscription_id = subscribe(newsroom)
-    rival = Rival(lambda: delete_subscription(newsroom.storage, subscription_id, newsroom.desk))
+    rival = Rival(lambda: delete_subscription(newsroom.storage, subscription_id, newsroom.desk, newsroom.clock()))
     with just_before(newsroom.storage, "UPDATE subscriptions", rival):
         change_subscription(newsroom.storage, subscription_id, {"languages": ["en"]}, newsroom.desk)
     assert rival.result is None
@@ -136,7 +136,7 @@ def test_what_is_planned_while_its_subscription_ends_is_given_up(newsroom: Newsr
     release = newsroom.accept()
     newsroom.clock.advance(seconds=1)
     publish_due(newsroom.storage, newsroom.profile, newsroom.clock)
-    rival = Rival(lambda: delete_subscription(newsroom.storage, subscription_id, newsroom.desk))
+    rival = Rival(lambda: delete_subscription(newsroom.storage, subscription_id, newsroom.desk, newsroom.clock()))
     with just_before(newsroom.storage, "INSERT INTO payloads", rival):
         plan_due(newsroom.storage, newsroom.profile, newsroom.clock)
     with newsroom.storage.write() as tx:

@@ -342,6 +342,20 @@ def test_a_subscription_outlives_a_delivery_that_was_given_up(websub_hub: Hub) -
     assert websub_hub.states(subscription) == ["due", "abandoned", "abandoned"]
 
 
+def test_a_subscriber_that_fails_for_days_is_not_paused(websub_hub: Hub) -> None:
+    """Section 7: a subscription is kept to the end of its lease."""
+    subscription = websub_hub.confirm(lease_seconds=str(30 * DAY_SECONDS))
+    for _ in range(10):
+        websub_hub.swap()
+        [claim] = websub_hub.take()
+        websub_hub.record(claim, DeliveryState.DUE, again_in=5)
+        websub_hub.clock.advance(days=2)
+    assert subscription and subscription.topic
+    with websub_hub.storage.read() as tx:
+        after = stored.find_subscription(tx, subscription.id)
+    assert after and after.state is SubscriptionState.ACTIVE and after.failing_since
+
+
 def test_no_event_of_a_release_is_owed_to_a_subscriber_of_its_feed(websub_hub: Hub) -> None:
     subscription = websub_hub.confirm()
     release = websub_hub.newsroom.accept()

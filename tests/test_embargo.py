@@ -238,6 +238,7 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "medium_id": [secrets[0], UNKNOWN],
         "release_id": [*room.public, *secrets, UNKNOWN],
         "delivery_id": [secrets[0], UNKNOWN],
+        "replay_id": [secrets[0], UNKNOWN],
         "subscription_id": [*room.public, *secrets, UNKNOWN],
         "key_id": [secrets[0], UNKNOWN],
     }

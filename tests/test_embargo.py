@@ -221,6 +221,8 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "medium_id": [secrets[0], UNKNOWN],
         "release_id": [*room.public, *secrets, UNKNOWN],
         "subscription_id": [*room.public, *secrets, UNKNOWN],
+        "replay_id": [secrets[0], UNKNOWN],
+        "delivery_id": [*secrets, UNKNOWN],
         "key_id": [secrets[0], UNKNOWN],
     }
 

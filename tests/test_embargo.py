@@ -240,6 +240,8 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "delivery_id": [secrets[0], UNKNOWN],
         "replay_id": [secrets[0], UNKNOWN],
         "subscription_id": [*room.public, *secrets, UNKNOWN],
+        "replay_id": [secrets[0], UNKNOWN],
+        "delivery_id": [*secrets, UNKNOWN],
         "key_id": [secrets[0], UNKNOWN],
         "replay_id": [secrets[0], UNKNOWN],
         "token": [secrets[0], "nothing"],

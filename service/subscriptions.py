@@ -128,7 +128,7 @@ def rotate_secret(
     """A new secret of the same kind; for a day the former ones sign beside it. Raises NotFound, Conflict."""
     with storage.write() as tx:
         found = _lock(tx, subscription_id, caller)
-        if found.state is not SubscriptionState.ACTIVE:
+        if found.state is SubscriptionState.ENDED:
             raise SubscriptionEnded()
         if found.channel is not Channel.WEBHOOK:
             raise NothingToRotate(channel=found.channel.value)

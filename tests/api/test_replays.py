@@ -107,7 +107,8 @@ class Wire:
         self.deliver(404)
         self.clock.now += PAUSE_AFTER
         self.publish()
-        self.deliver(404)
+        [held] = self.claim()
+        self.record(held, 404)
         assert self.get(self.path)["state"] == "paused"
         return release_id
 

@@ -193,6 +193,14 @@ def test_only_a_webhook_has_a_secret_to_replace(
         assert tx.exec_driver_sql("SELECT secret FROM subscriptions").scalar_one() == kept
 
 
+def test_a_paused_subscription_gets_a_new_secret(client: FlaskClient, staff: Headers, storage: Storage) -> None:
+    """A receiver that refused everything for days may have had the wrong one."""
+    made = order(client, staff)
+    with storage.write() as tx:
+        tx.exec_driver_sql("UPDATE subscriptions SET state = 'paused'")
+    assert rotate(client, staff, made)["secret"] != made["secret"]
+
+
 def test_a_secret_that_can_not_be_opened_any_more_is_replaced(
     client: FlaskClient, staff: Headers, storage: Storage, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -349,6 +349,22 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """That a ``subscription`` was paused, for its owner to be told.
+
+    ``status`` or ``error`` is that of the attempt after which it was. ``attempt`` counts the tries to tell, and fences
+    the record of what came of each.
+    """
+
+    id: uuid.UUID
+    subscription: Subscription
+    created_at: datetime
+    attempt: int
+    status: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a delivery. ``status`` is the HTTP status, ``error`` a code; one of them is None.
 

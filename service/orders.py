@@ -13,12 +13,13 @@ from service.networks import AllowedNetworks, find_callback_fault, find_plain_fa
 from service.schema_faults import json_pointer
 
 _SETTINGS: Mapping[Channel, tuple[str, ...]] = {
-    Channel.WORDPRESS: ("username", "categories_map"),
+    Channel.WEBHOOK: ("contact_email",),
+    Channel.WORDPRESS: ("username", "categories_map", "contact_email"),
     Channel.EMAIL: ("messages",),
 }
 _PASSWORD = "application_password"  # noqa: S105
 _OWN = {
-    Channel.WEBHOOK: ("format", "signature"),
+    Channel.WEBHOOK: ("format", "signature", *_SETTINGS[Channel.WEBHOOK]),
     Channel.WORDPRESS: (*_SETTINGS[Channel.WORDPRESS], _PASSWORD),
     Channel.EMAIL: _SETTINGS[Channel.EMAIL],
 }
@@ -59,10 +60,13 @@ def find_channel_faults(
         yield Fault(pointer="/callback", code=code)
     if document.get("channel") == Channel.EMAIL and not has_mail:
         yield Fault(pointer="/channel", code="mail_not_set_up")
-    for other, names in _OWN.items():
-        for name in names:
-            if name in document and channel != other:
-                yield Fault(pointer=json_pointer(name), code="not_here", params={"name": name})
+    contact = document.get("contact_email")
+    if isinstance(contact, str) and not is_address(contact):
+        yield Fault(pointer="/contact_email", code="wrong_format", params={"expected": "email"})
+    own = next((names for owner, names in _OWN.items() if channel == owner), ())
+    for name in dict.fromkeys(name for names in _OWN.values() for name in names):
+        if name in document and name not in own:
+            yield Fault(pointer=json_pointer(name), code="not_here", params={"name": name})
     mapped = document.get("categories_map")
     for term in mapped if isinstance(mapped, dict) else ():
         if term not in profile.categories:

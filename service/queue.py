@@ -14,12 +14,14 @@ log = logging.getLogger(__name__)
 PUBLISH = "diglot.publish"
 DELIVER = "diglot.deliver"
 VERIFY = "diglot.verify"
+NOTIFY = "diglot.notify"
 SWEEP = "diglot.sweep"
 
 ROUTES = {
     PUBLISH: {"queue": "publish"},
     DELIVER: {"queue": "deliver"},
     VERIFY: {"queue": "deliver"},
+    NOTIFY: {"queue": "deliver"},
     SWEEP: {"queue": "sweep"},
 }
 
@@ -73,6 +75,10 @@ class Queue:
     def verify(self) -> None:
         """Whoever is said to want a topic, or no more of it, should be asked now."""
         self._send(VERIFY)
+
+    def notify(self) -> None:
+        """Owners of paused subscriptions should be told now."""
+        self._send(NOTIFY)
 
     def is_up(self) -> bool:
         """Whether the broker answers."""

@@ -49,6 +49,8 @@ LONGEST_WAIT = max(WAITS[-1], LONGEST_RETRY_AFTER) * (1 + JITTER) + SPREAD
 
 # A webhook that has failed for so long, without one success, is paused.
 PAUSE_AFTER = timedelta(days=5)
+# A pause that nobody could be told of for so long, for want of a mail server, is told to nobody any more.
+TELL_WITHIN = timedelta(days=1)
 # W3C WebSub section 7: a subscription is kept to the end of its lease, whatever fails.
 _NEVER_PAUSED = {"websub"}
 

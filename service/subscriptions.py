@@ -181,7 +181,7 @@ def resume_subscription(
         )
         subscriptions.update_subscription(tx, resumed)
         pauses.release(tx, subscription_id, now, since)
-        pauses.notify_owner(tx, subscription_id, pauses.RESUMED, now)
+        pauses.note_resumed(tx, subscription_id, now)
     return resumed
 
 

@@ -56,6 +56,9 @@ class RecordingQueue:
     def verify(self) -> None:
         self.nudges.append("verify")
 
+    def notify(self) -> None:
+        self.nudges.append("notify")
+
     def is_up(self) -> bool:
         return self.up
 

@@ -23,7 +23,7 @@ from service.queue import Queue
 from service.supervisor import service_stages
 from tests.conftest import ROOT
 
-TASKS = {queue.PUBLISH, queue.DELIVER, queue.VERIFY, queue.SWEEP}
+TASKS = {queue.PUBLISH, queue.DELIVER, queue.VERIFY, queue.NOTIFY, queue.SWEEP}
 
 
 def test_every_sent_name_is_a_task_and_the_other_way_round(workers_app: Celery) -> None:

@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore", message="You're running the worker with superu
 
 app = make_celery(
     context.redis_url(),
-    include=["workers.publish", "workers.deliver", "workers.verify", "workers.sweep"],
+    include=["workers.publish", "workers.deliver", "workers.verify", "workers.notify", "workers.sweep"],
     # Acknowledged only when done, so that a task of a killed worker comes again.
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from service import queue
 from service.clock import utc_now
 from service.hub import end_expired
-from service.storage import events, heartbeats, lines, releases, replays, websub
+from service.storage import events, heartbeats, lines, notices, releases, replays, websub
 from workers import context
 from workers.app import SWEEP_SECONDS, app
 from workers.publish import publish
@@ -31,6 +31,7 @@ def sweep() -> None:
             or events.list_unplanned_feeds(tx, limit=1)
         )
         unasked = websub.has_due(tx, now)
+        untold = context.settings().mail is not None and notices.has_due(tx, now)
         open_replays = replays.has_open(tx)
         due = lines.is_any_due(tx, now)
         publish_at = releases.find_next_publish_at(tx)
@@ -42,6 +43,8 @@ def sweep() -> None:
         context.queue().deliver()
     if unasked:
         context.queue().verify()
+    if untold:
+        context.queue().notify()
     end_expired(context.storage(), now)
 
 

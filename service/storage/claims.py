@@ -132,7 +132,7 @@ def _judge_receivers(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
         if claim.failing_since is None:
             pauses.note_failing(tx, claim, at)
         elif must_pause(claim.channel, claim.failing_since, at):
-            pauses.pause(tx, claim, at)
+            pauses.pause(tx, claim, outcome.attempt)
 
 
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from service.clock import new_id
-from service.model import Claim, DeliveryState, EventType, SubscriptionState
+from service.model import Attempt, Claim, DeliveryState, EventType, SubscriptionState
 from service.storage.tables import deliveries, events, notices, subscriptions
 
 PAUSED, RESUMED = "subscription.paused", "subscription.resumed"
@@ -35,20 +36,29 @@ def note_failing(tx: sa.Connection, claim: Claim, at: datetime) -> None:
     tx.execute(change.values(failing_since=at))
 
 
-def pause(tx: sa.Connection, claim: Claim, at: datetime) -> None:
-    """Send nothing more, unless it was changed since; its owner is to be told."""
+def pause(tx: sa.Connection, claim: Claim, failure: Attempt) -> None:
+    """Send nothing more after this, unless it was changed since; its owner is to be told."""
+    at = failure.ended_at
     is_same = sa.and_(
         subscriptions.c.state == SubscriptionState.ACTIVE, subscriptions.c.failing_since == claim.failing_since
     )
     change = subscriptions.update().where(subscriptions.c.id == claim.subscription_id, is_same)
     if tx.execute(change.values(state=SubscriptionState.PAUSED, paused_at=at)).rowcount:
         keep(tx, [claim.subscription_id])
-        notify_owner(tx, claim.subscription_id, PAUSED, at)
+        # Told by e-mail; without a mail server it stands among the notices.
+        _note(
+            tx, claim.subscription_id, PAUSED, at, next_attempt_at=at, status=failure.status, error=failure.error
+        )
 
 
-def notify_owner(tx: sa.Connection, subscription_id: uuid.UUID, type: str, at: datetime) -> None:
-    """Have it told by whatever way there is; until then it stands among the notices."""
-    tx.execute(notices.insert().values(id=new_id(), type=type, subscription_id=subscription_id, created_at=at))
+def note_resumed(tx: sa.Connection, subscription_id: uuid.UUID, at: datetime) -> None:
+    """For the record alone: whoever resumed it knows."""
+    _note(tx, subscription_id, RESUMED, at)
+
+
+def _note(tx: sa.Connection, subscription_id: uuid.UUID, type: str, at: datetime, **values: Any) -> None:
+    row = {"id": new_id(), "type": type, "subscription_id": subscription_id, "created_at": at}
+    tx.execute(notices.insert().values(**row, **values))
 
 
 def keep(tx: sa.Connection, subscription_ids: Iterable[uuid.UUID]) -> None:

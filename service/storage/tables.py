@@ -238,12 +238,21 @@ sa.Index(
 )
 
 # What the owner of a subscription is to be told, beside what the API shows; `sent_at` is NULL until somebody does.
+# Without `next_attempt_at` nobody tries any more: it is told, given up, or for the record alone.
 notices = sa.Table(
     "notices", metadata, _id(),
     sa.Column("type", sa.String(40), nullable=False),
     sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), nullable=False, index=True),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("sent_at", Instant),
+    sa.Column("status", sa.Integer),
+    sa.Column("error", sa.String(40)),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", Instant),
+)
+sa.Index(
+    "ix_notices_untold", notices.c.next_attempt_at,
+    sqlite_where=notices.c.next_attempt_at.is_not(None), postgresql_where=notices.c.next_attempt_at.is_not(None),
 )
 
 # Hosts that failed of late; one that isn't here is well.

@@ -98,3 +98,28 @@ def test_what_belongs_to_another_channel_is_out_of_place(client: FlaskClient, st
     assert faults(client.patch(f"/v1/subscriptions/{hook['id']}", json=change, headers=staff)) == {
         ("/application_password", "not_here"), ("/categories_map", "not_here"),
     }
+
+
+@pytest.mark.parametrize("order", [HOOK, SITE])
+def test_who_is_told_of_a_pause_is_shown_changed_and_taken_out(
+    client: FlaskClient, staff: Headers, order: dict[str, Any]
+) -> None:
+    made = client.post("/v1/subscriptions", json={**order, "contact_email": "it@daily.example"}, headers=staff).json
+    path = f"/v1/subscriptions/{made['id']}"
+    assert made["contact_email"] == client.get(path, headers=staff).json["contact_email"] == "it@daily.example"
+    changed = client.patch(path, json={"contact_email": "desk@daily.example"}, headers=staff).json
+    assert changed["contact_email"] == "desk@daily.example"
+    assert "contact_email" not in client.patch(path, json={"contact_email": None}, headers=staff).json
+
+
+@pytest.mark.parametrize("address", [
+    "daily.example", "a@b.example\r\nBcc: c@d.example", "端口@b.example", "a@b,c@d", "",
+])
+def test_who_is_told_of_a_pause_needs_an_address(client: FlaskClient, staff: Headers, address: str) -> None:
+    order = {**HOOK, "contact_email": address}
+    assert faults(client.post("/v1/subscriptions", json=order, headers=staff)) == {("/contact_email", "wrong_format")}
+    hook = client.post("/v1/subscriptions", json=HOOK, headers=staff).json
+    change = {"contact_email": address}
+    assert faults(client.patch(f"/v1/subscriptions/{hook['id']}", json=change, headers=staff)) == {
+        ("/contact_email", "wrong_format"),
+    }

@@ -193,6 +193,7 @@ def test_while_paused_nothing_is_sent_and_nothing_is_lost(wire: Wire) -> None:
     for path in ("test", "replay"):
         answer = wire.post(f"{wire.path}/{path}", {"since": "2026-01-01T00:00:00Z"} if path == "replay" else None)
         assert (answer.status_code, answer.json["code"]) == (409, "subscription_paused")
+        assert "POST /v1/subscriptions/{id}/resume" in answer.json["detail"]
 
 
 def test_resumed_it_gets_what_was_kept_in_order_and_the_newest_of_each_release(

@@ -20,7 +20,7 @@ from service.hub import end_expired, plan_feeds
 from service.model import NO_SECRET, Channel, DeliveryState, EventType, Subscription, SubscriptionState
 from service.publishing import publish_due
 from service.releases import publish_scheduled
-from service.storage import Storage, claims, deliveries, events, lines, releases, websub
+from service.storage import Storage, claims, deliveries, events, lines, notices, releases, websub
 from service.storage import subscriptions as stored
 from service.storage.tables import attempts, payloads
 from service.storage.tables import deliveries as delivery_rows
@@ -119,6 +119,7 @@ def _work(storage: Storage, profile: Profile, clock: StoppedClock) -> None:
         events.list_unplanned(tx, limit=1)
         events.list_unplanned_feeds(tx, limit=1)
         assert not websub.has_due(tx, clock())
+        assert not notices.has_due(tx, clock())
         assert lines.is_any_due(tx, clock())
         releases.find_next_publish_at(tx)
     with storage.write() as tx:

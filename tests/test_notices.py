@@ -1,0 +1,266 @@
+"""Owners of paused subscriptions are told by e-mail, once, by a real SMTP server."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from celery import Celery
+
+from service import subscriptions
+from service.clock import utc_now
+from service.config import Profile
+from service.deliveries import plan_test
+from service.mail import read_mail_server
+from service.messages import has_message
+from service.model import Attempt, DeliveryState, Subscription
+from service.retries import CLAIM, PAUSE_AFTER, TELL_WITHIN, WAITS
+from service.storage import Storage, claims
+from service.storage import notices as stored
+from service.storage.claims import Outcome
+from service.storage.tables import notices
+from tests.conftest import ROOT, VAULT, RecordingQueue, StoppedClock
+from tests.factories import make_desk
+from tests.services.smtp import Mailbox, run_smtp
+from workers import context
+
+# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+ORDER: dict[str, Any] = {
+    "partner": "每日新闻", "channel": "webhook", "callback": "https://daily.example/hook?token=private",
+    "languages": ["en"], "contact_email": "it@daily.example",
+}
+Pause = Callable[..., Subscription]
+Tell = Callable[..., None]
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with run_smtp() as running:
+        yield running
+
+
+@pytest.fixture
+def pause(storage: Storage, clock: StoppedClock) -> Pause:
+    """Subscriptions whose receivers have failed for days, the last time as told."""
+
+    def fail(made: list[Subscription], status: int | None, error: str | None) -> None:
+        for subscription in made:
+            plan_test(storage, subscription, clock())
+        attempt = Attempt(number=1, started_at=clock(), duration_ms=0, status=status, error=error)
+        with storage.write() as tx:
+            held = claims.claim_due(tx, "me", limit=99, now=clock(), until=clock() + CLAIM)
+            failed = [
+                Outcome(claim=claim, attempt=attempt, state=DeliveryState.ABANDONED, next_attempt_at=None)
+                for claim in held
+            ]
+            assert len(failed) == len(made) and not claims.record_outcomes(tx, failed)
+
+    def pause(status: int | None = 503, error: str | None = None, count: int = 1, **changes: Any) -> Subscription:
+        order = {name: value for name, value in (ORDER | changes).items() if value is not None}
+        # One host takes no more than a few at once.
+        callbacks = [order["callback"].replace("daily", f"daily{number}") for number in range(count)]
+        made = [subscriptions.subscribe(storage, order | {"callback": each}, clock()) for each in callbacks]
+        fail(made, 404, None)
+        clock.now += PAUSE_AFTER
+        fail(made, status, error)
+        return made[0]
+
+    return pause
+
+
+@pytest.fixture
+def tell(
+    workers_app: Celery, storage: Storage, profile: Profile, mailbox: Mailbox, clock: StoppedClock
+) -> Tell:
+    from workers.notify import tell_owners
+
+    server = read_mail_server({"DIGLOT_SMTP_URL": mailbox.url, "DIGLOT_MAIL_FROM": "Press <press@news.example>"})
+    assert server
+    return lambda **other: tell_owners(other.get("storage", storage), other.get("profile", profile), server, clock)
+
+
+def rows(storage: Storage) -> list[Any]:
+    with storage.read() as tx:
+        return list(tx.execute(sa.select(notices).order_by(notices.c.id)))
+
+
+def test_the_partner_is_told_once_in_both_languages_what_failed_and_how_to_resume(
+    pause: Pause, tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    paused = pause()
+    tell()
+    tell()
+    [message] = mailbox.messages()
+    assert mailbox.received[0][1] == ["it@daily.example"]
+    assert message["subject"] == "已暂停：每日新闻 的订阅 / Paused: the subscription of 每日新闻"
+    chinese, english = message.get_content().split("-" * 40)
+    for text in (chinese, english):
+        assert f"POST http://127.0.0.1:8080/v1/subscriptions/{paused.id}/resume" in text
+        assert "2026-11-24 16:00+08:00" in text and "2026-11-29 16:00+08:00" in text
+        assert "503" in text and "`since`" in text and "daily0.example" in text and "private" not in text
+    assert "内容没有丢失" in chinese and "Nothing is lost" in english
+    [row] = rows(storage)
+    assert (row.sent_at, row.next_attempt_at) == (clock(), None)
+
+
+def test_without_an_address_of_the_partner_the_newsroom_is_told(
+    pause: Pause, tell: Tell, mailbox: Mailbox
+) -> None:
+    pause(contact_email=None)
+    tell()
+    assert mailbox.received[0][1] == ["press@newsroom.example"]
+
+
+def test_where_nobody_has_an_address_the_notice_stays_as_a_record(
+    pause: Pause, tell: Tell, mailbox: Mailbox, profile: Profile, storage: Storage
+) -> None:
+    pause(contact_email=None)
+    tell(profile=dataclasses.replace(profile, contact_email=None))
+    [row] = rows(storage)
+    assert (row.sent_at, row.next_attempt_at, mailbox.received) == (None, None, [])
+
+
+@pytest.mark.parametrize(("status", "error", "said"), [
+    (301, None, ("301，即跳转", "301, a redirect")), (404, None, ("404，拒收", "404: it refused")),
+    (500, None, ("500，当时", "500: it could not")), (None, "tls_failed", ("服务器证书", "certificate")),
+    (None, "unsendable", ("未能发出（unsendable）", "could not send it (unsendable)")),
+])
+def test_the_last_failure_is_told_in_words(
+    pause: Pause, tell: Tell, mailbox: Mailbox, status: int | None, error: str | None, said: tuple[str, str]
+) -> None:
+    pause(status, error)
+    tell()
+    text = mailbox.messages()[0].get_content()
+    assert all(words in text for words in said)
+
+
+def test_each_error_that_tells_of_the_receiver_has_words() -> None:
+    from service.retries import _ERRORS_OF_OURS
+    from workers.transfers import _ERRORS
+
+    private = {"address_refused", "port_refused", "headers_too_large", "bad_response", "not_wordpress"}
+    for error in {*_ERRORS.values(), *private} - (_ERRORS_OF_OURS - private):
+        assert has_message(f"mail.paused.error.{error}"), error
+
+
+def test_a_mail_server_that_fails_is_tried_again_with_the_same_message_until_it_takes_it(
+    pause: Pause, tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    pause()
+    mailbox.refuse_data = "451 4.3.0 Later"
+    tell()
+    [row] = rows(storage)
+    assert row.sent_at is None and clock() + WAITS[0] <= row.next_attempt_at <= clock() + WAITS[0] * 1.2
+    mailbox.refuse_data = None
+    tell()
+    assert mailbox.received == []
+    clock.now = row.next_attempt_at
+    tell()
+    [message] = mailbox.messages()
+    assert message["message-id"] == f"<notice.{row.id.hex}@news.example>"
+    assert message["date"].datetime == row.created_at.replace(microsecond=0)
+    assert rows(storage)[0].sent_at == clock()
+
+
+@pytest.mark.parametrize(("reply", "tries"), [("550 5.1.1 No such user", 1), ("451 4.3.0 Later", len(WAITS) + 1)])
+def test_what_the_mail_server_will_not_take_is_given_up(
+    pause: Pause, tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock, reply: str, tries: int
+) -> None:
+    pause()
+    mailbox.refuse = reply
+    [row] = rows(storage)
+    while row.next_attempt_at:
+        clock.now = row.next_attempt_at
+        tell()
+        [row] = rows(storage)
+    assert (row.attempt, row.sent_at, mailbox.received) == (tries, None, [])
+
+
+def test_a_pause_that_nobody_could_be_told_of_for_a_day_is_told_nobody_any_more(
+    pause: Pause, tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    """The mail server is set only then."""
+    pause()
+    clock.now += TELL_WITHIN
+    with storage.read() as tx:
+        assert not stored.has_due(tx, clock())
+    tell()
+    assert mailbox.received == []
+
+
+def test_what_is_resumed_before_it_was_told_is_told_nobody(
+    pause: Pause, tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    """Nor is the resuming, which stands among the notices."""
+    paused = pause()
+    subscriptions.resume_subscription(storage, paused.id, None, clock(), make_desk(storage))
+    tell()
+    assert mailbox.received == []
+    assert [row.type for row in rows(storage)] == ["subscription.paused", "subscription.resumed"]
+
+
+def test_rival_workers_tell_of_each_pause_once(
+    pause: Pause, tell: Tell, mailbox: Mailbox, storage: Storage
+) -> None:
+    pause(count=12)
+    rivals = [Storage(storage.url, busy_seconds=30, vault=VAULT) for _ in range(4)]
+    threads = [threading.Thread(target=tell, kwargs={"storage": rival}) for rival in rivals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for rival in rivals:
+        rival.close()
+    assert len({message["message-id"] for message in mailbox.messages()}) == len(mailbox.received) == 12
+    assert all(row.sent_at for row in rows(storage))
+
+
+def test_a_worker_that_dies_after_its_claim_leaves_the_notice_to_another(
+    pause: Pause, tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    pause()
+    with storage.write() as tx:
+        [held] = stored.claim_due(tx, limit=9, now=clock(), until=clock() + CLAIM)
+    tell()
+    assert mailbox.received == []
+    clock.now += CLAIM
+    tell()
+    with storage.write() as tx:
+        assert not stored.conclude(tx, held, None, clock())
+    assert len(mailbox.received) == 1 and rows(storage)[0].sent_at
+
+
+@pytest.mark.parametrize("has_mail", [True, False])
+def test_the_sweep_wakes_whoever_tells_where_a_mail_server_is_set(
+    workers_app: Celery, storage: Storage, pause: Pause, mailbox: Mailbox, clock: StoppedClock, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, has_mail: bool,
+) -> None:
+    from workers.notify import notify
+    from workers.sweep import sweep
+
+    environment = {
+        "DIGLOT_DATA_DIR": str(tmp_path), "DIGLOT_PROFILE": str(ROOT / "newsroom.json"),
+        **({"DIGLOT_SMTP_URL": mailbox.url, "DIGLOT_MAIL_FROM": "press@news.example"} if has_mail else {}),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    queue = RecordingQueue()
+    monkeypatch.setattr(context, "queue", lambda: queue)
+    monkeypatch.setattr(context, "storage", lambda: storage)
+    context.settings.cache_clear()
+    try:
+        clock.now = utc_now() - PAUSE_AFTER
+        pause()
+        sweep()
+        notify()
+    finally:
+        context.settings.cache_clear()
+    assert ("notify" in queue.nudges) is has_mail
+    assert len(mailbox.received) == has_mail

@@ -237,13 +237,10 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "file_name": [room.files[0], *(secret for secret in secrets if secret.endswith(".jpg")), "x.jpg"],
         "medium_id": [secrets[0], UNKNOWN],
         "release_id": [*room.public, *secrets, UNKNOWN],
-        "delivery_id": [secrets[0], UNKNOWN],
+        "delivery_id": [*secrets, UNKNOWN],
         "replay_id": [secrets[0], UNKNOWN],
         "subscription_id": [*room.public, *secrets, UNKNOWN],
-        "replay_id": [secrets[0], UNKNOWN],
-        "delivery_id": [*secrets, UNKNOWN],
         "key_id": [secrets[0], UNKNOWN],
-        "replay_id": [secrets[0], UNKNOWN],
         "token": [secrets[0], "nothing"],
     }
 

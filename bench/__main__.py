@@ -1,4 +1,4 @@
-"""`python -m bench [publishing] [feeds] [deliveries] [planning] [scale]`: all of them, or the named ones, in turn.
+"""`python -m bench [NAME]…`: all benchmarks in turn, or the named ones.
 
 All of them leave out the largest newsroom of `scale`, which takes some minutes to load.
 """
@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from bench import deliveries, feeds, planning, publishing, scale
+from bench import deliveries, feeds, isolation, planning, publishing, scale
 from bench.report import Skipped, Table, describe_machine, progress
 
 BENCHMARKS: dict[str, Callable[[], Iterable[Table]]] = {
     "publishing": publishing.run, "feeds": feeds.run, "deliveries": deliveries.run,
-    "planning": planning.run, "scale": scale.run,
+    "planning": planning.run, "isolation": isolation.run, "scale": scale.run,
 }
 
 

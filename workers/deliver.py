@@ -109,7 +109,9 @@ class Courier:
         self._outbound.close()
 
     def _turn(self) -> None:
-        for exchange, response in self._outbound.wait(IDLE_SECONDS):
+        # In a moment, those who haven't answered give way to others.
+        seconds = MOMENT.total_seconds() if self._nudged.is_set() else IDLE_SECONDS
+        for exchange, response in self._outbound.wait(seconds):
             self._answer(exchange, response)
         # A finished delivery frees its subscription for the next one.
         if self._unrecorded or (self._nudged.is_set() and not self._stopping.is_set()):

@@ -200,6 +200,37 @@ def test_a_late_result_of_a_lost_claim_is_refused(
     assert still and still.state is SubscriptionState.ACTIVE
 
 
+@pytest.mark.parametrize("late_first", [True, False])
+def test_a_courier_that_claims_the_same_delivery_twice_records_it_once(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, late_first: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As after a clock that was put forward: its claim has run out while it waits for the answer."""
+    base_url, received = receivers
+    asked, gates = threading.Semaphore(0), [threading.Event(), threading.Event()]
+    waiting = iter(gates)
+
+    def answer(_number: int) -> int:
+        gate = next(waiting)
+        asked.release()
+        gate.wait(10)
+        return 204
+
+    received.answer = answer
+    [owed] = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
+    courier = hire()
+    for wait in (CLAIM * 0, CLAIM):
+        clock.now += wait
+        courier.nudge()
+        assert asked.acquire(timeout=10)
+    for number, gate in enumerate(gates if late_first else reversed(gates)):
+        gate.set()
+        wait_until(lambda: len(received.pushes[0]) > number, "it has answered", seconds=10)  # noqa: B023
+    courier.stop()
+    assert [(attempt.number, attempt.status) for attempt in find(storage, owed).attempts] == [(2, 204)]
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 def test_what_the_old_callback_says_after_a_change_ends_nothing(
     hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers
 ) -> None:

@@ -184,7 +184,8 @@ class Courier:
             self._outbound.wake()
 
     def _finish(self, exchange: Exchange, response: Response) -> None:
-        del self._flying[exchange.claim.delivery_id]
+        # A claim that ran out may be claimed anew by the same courier: both exchanges bear one id.
+        self._flying.pop(exchange.claim.delivery_id, None)
         self._unrecorded.append((exchange.claim, dataclasses.replace(response, duration_ms=exchange.duration_ms)))
 
     def _record_alone(self, pair: tuple[Claim, Response]) -> list[Claim]:

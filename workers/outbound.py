@@ -8,93 +8,17 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import certifi
 import pycurl
 
 from service.mail import MailServer
-from service.networks import AllowedNetworks, vet_address
+from service.networks import AllowedNetworks
+from workers.transfers import File, Mail, Reply, Request, Response, Transfer
 
-# A partner's honest headers are a few hundred bytes; curl by itself would take 300 kB.
-_HEADER_LIMIT = 32_768
 # An idle connection is kept for the next push of a burst, not for the next day's.
 _IDLE_SECONDS, _LIFETIME_SECONDS, _MOST_IDLE = 10, 60, 256
 _HANDLES_KEPT = 256
-
-_ERRORS = {
-    pycurl.E_URL_MALFORMAT: "bad_url",
-    pycurl.E_COULDNT_RESOLVE_HOST: "dns_failed",
-    pycurl.E_COULDNT_CONNECT: "connect_failed",
-    pycurl.E_OPERATION_TIMEDOUT: "deadline_exceeded",
-    pycurl.E_SSL_CONNECT_ERROR: "tls_failed",
-    pycurl.E_SSL_CERTPROBLEM: "tls_failed",
-    pycurl.E_SSL_CIPHER: "tls_failed",
-    pycurl.E_SSL_CACERT_BADFILE: "tls_failed",
-    pycurl.E_SSL_ISSUER_ERROR: "tls_failed",
-    pycurl.E_PEER_FAILED_VERIFICATION: "tls_failed",
-    pycurl.E_GOT_NOTHING: "connection_lost",
-    pycurl.E_PARTIAL_FILE: "connection_lost",
-    pycurl.E_RECV_ERROR: "connection_lost",
-    pycurl.E_SEND_ERROR: "connection_lost",
-    pycurl.E_LOGIN_DENIED: "login_failed",
-    pycurl.E_USE_SSL_FAILED: "tls_failed",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One of ours, sent from the disk as ``name`` and of the media type ``type``."""
-
-    path: Path
-    name: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """``headers`` are sent beside Host, Content-Length and Accept-Encoding; a GET has no body.
-
-    A ``form`` is sent in place of the body, as multipart/form-data. What is ``confined`` goes to the networks alone
-    that the operator allowed, for it would cross any other in the clear.
-    """
-
-    url: str
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    method: str = "POST"
-    form: Mapping[str, str | File] = field(default_factory=dict)
-    confined: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A whole message (RFC 5322) for one address, over the operator's mail server."""
-
-    sender: str
-    recipient: str
-    message: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What came of a request: a ``status`` or an ``error`` code, never both.
-
-    Error codes: ``bad_url``, ``address_refused``, ``port_refused``, ``dns_failed``, ``connect_failed``,
-    ``tls_failed``, ``deadline_exceeded``, ``connection_lost``, ``headers_too_large``, ``file_missing``,
-    ``login_failed``, ``bad_response``.
-    Header names are in lower case. A long ``body`` is cut, after decompression. ``request`` is what this answers.
-    A mail server's reply is the ``body``, and its ``status`` is what HTTP calls the same: 503 for 4yz, which may heal,
-    422 for 5yz, which will not.
-    """
-
-    status: int | None
-    error: str | None
-    duration_ms: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = field(default=b"", repr=False)
-    request: Request | None = field(default=None, repr=False)
 
 
 class Outbound:
@@ -121,7 +45,7 @@ class Outbound:
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _MOST_IDLE)
         self._timer_at: float | None = None
-        self._transfers: dict[pycurl.Curl, _Transfer] = {}
+        self._transfers: dict[pycurl.Curl, Transfer] = {}
         self._spare: list[pycurl.Curl] = []
         self._finished: list[tuple[object, Response]] = []
 
@@ -141,7 +65,7 @@ class Outbound:
             refused = Response(status=None, error="bad_url", duration_ms=0, request=request)
             self._finished.append((context, refused))
             return
-        transfer = _Transfer(context, request, self._allowed, self._response_limit, request.confined)
+        transfer = Transfer(context, request, self._allowed, self._response_limit, request.confined)
         curl = self._take_handle()
         try:
             self._prepare(curl, request, transfer, seconds)
@@ -156,7 +80,7 @@ class Outbound:
     def _start_mail(self, mail: Mail, context: object, deadline_seconds: float) -> None:
         """The operator's own server is where the operator says, on whatever network."""
         assert self._mail, "no mail server is set"
-        curl, reply = self._take_handle(), _Reply(context, None, self._allowed, self._response_limit)
+        curl, reply = self._take_handle(), Reply(context, None, self._allowed, self._response_limit)
         for option, value in (*self._limits(deadline_seconds), *_mail_options(mail, self._mail, reply)):
             curl.setopt(option, value)
         self._add(curl, reply)
@@ -164,7 +88,7 @@ class Outbound:
     def _take_handle(self) -> pycurl.Curl:
         return self._spare.pop() if self._spare else pycurl.Curl()
 
-    def _add(self, curl: pycurl.Curl, transfer: _Transfer) -> None:
+    def _add(self, curl: pycurl.Curl, transfer: Transfer) -> None:
         self._transfers[curl] = transfer
         self._multi.add_handle(curl)
 
@@ -200,7 +124,7 @@ class Outbound:
         return left
 
     def _prepare(
-        self, curl: pycurl.Curl, request: Request, transfer: _Transfer, deadline_seconds: float
+        self, curl: pycurl.Curl, request: Request, transfer: Transfer, deadline_seconds: float
     ) -> None:
         content = _content(curl, request)
         options = (
@@ -292,7 +216,7 @@ _SELECTOR_EVENTS = {
 }
 
 
-def _mail_options(mail: Mail, server: MailServer, reply: _Reply) -> tuple[tuple[int, object], ...]:
+def _mail_options(mail: Mail, server: MailServer, reply: Reply) -> tuple[tuple[int, object], ...]:
     login = ((pycurl.USERNAME, server.user), (pycurl.PASSWORD, server.password or "")) if server.user else ()
     # A password travels under TLS that is verified, or not at all. Without one, a relay's plain port will do, and
     # TLS with a certificate that nobody signed is better than none (RFC 7435).
@@ -332,84 +256,3 @@ def _form(curl: pycurl.Curl, fields: Mapping[str, str | File]) -> pycurl.CurlMim
 def _curl_events(events: int) -> int:
     reads = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
     return reads | (pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0)
-
-
-class _Transfer:
-    """One request's callbacks. None may raise: pycurl would print the traceback and go on."""
-
-    def __init__(
-        self, context: object, request: Request | None, allowed: AllowedNetworks, response_limit: int,
-        confined: bool = False,
-    ) -> None:
-        self.context, self._request, self._allowed, self._confined = context, request, allowed, confined
-        self._started_at = time.monotonic()
-        self._body, self._body_room, self._header_room = bytearray(), response_limit, _HEADER_LIMIT
-        self._headers: dict[str, str] = {}
-        # Why the transfer was stopped by us; curl knows only that it was.
-        self._stop: str | None = None
-
-    def open_socket(self, purpose: int, address: tuple) -> socket.socket | int:
-        """Vet the very address that is about to be connected to, so that no second look-up can change it."""
-        family, kind, protocol, target = address
-        if family not in (socket.AF_INET, socket.AF_INET6):
-            self._stop = "address_refused"
-            return pycurl.SOCKET_BAD
-        self._stop = vet_address(target[0], target[1], self._allowed, confined=self._confined)
-        if self._stop is not None:
-            return pycurl.SOCKET_BAD
-        try:
-            return socket.socket(family, kind, protocol)
-        except OSError:
-            return pycurl.SOCKET_BAD
-
-    def take_header(self, line: bytes) -> int:
-        self._header_room -= len(line)
-        if self._header_room < 0:
-            self._stop = "headers_too_large"
-            return 0
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon:
-            self._headers[name.strip().lower()] = value.strip()
-        elif line.startswith(b"HTTP/"):
-            # An interim response (RFC 9110 section 15.2) came before this one.
-            self._headers = {}
-        return len(line)
-
-    def take_body(self, data: bytes) -> int:
-        self._body += data[:self._body_room]
-        self._body_room -= len(data)
-        if self._body_room < 0:
-            self._stop = "cut"
-            return 0
-        return len(data)
-
-    def conclude(self, code: int, status: int) -> Response:
-        duration_ms = round((time.monotonic() - self._started_at) * 1000)
-        if code == pycurl.E_OK or self._stop == "cut":
-            return Response(
-                status=status, error=None, duration_ms=duration_ms, headers=self._headers, body=bytes(self._body),
-                request=self._request,
-            )
-        error = self._stop or _ERRORS.get(code, "bad_response")
-        return Response(status=None, error=error, duration_ms=duration_ms, request=self._request)
-
-
-class _Reply(_Transfer):
-    """One message's callbacks: curl takes each line that a mail server says for a header."""
-
-    def take_header(self, line: bytes) -> int:
-        self._header_room -= len(line)
-        if self._header_room < 0:
-            self._stop = "headers_too_large"
-            return 0
-        self._body = bytearray(line.rstrip())
-        return len(line)
-
-    def conclude(self, code: int, status: int) -> Response:
-        """RFC 5321 section 4.2.1. A refused login is the operator's trouble, and no verdict on the message."""
-        refused = code not in (pycurl.E_OK, pycurl.E_LOGIN_DENIED) and self._stop is None and status >= 400
-        if code != pycurl.E_OK and not refused:
-            return super().conclude(code, status)
-        status = {4: 503, 5: 422}.get(status // 100, 502) if refused else 250
-        duration_ms = round((time.monotonic() - self._started_at) * 1000)
-        return Response(status=status, error=None, duration_ms=duration_ms, body=bytes(self._body))

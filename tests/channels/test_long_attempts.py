@@ -21,7 +21,8 @@ from tests.conftest import StoppedClock
 from tests.faults.processes import wait_until
 from tests.test_outbound import run_partner
 from workers.channels.wordpress_site import Site
-from workers.outbound import File, Outbound, Request, _Transfer
+from workers.outbound import File, Outbound, Request
+from workers.transfers import Transfer
 
 # pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -69,7 +70,7 @@ def test_a_password_goes_in_the_clear_to_the_operators_networks_alone(
 def test_what_is_confined_is_vetted_so_when_the_socket_is_opened(confined: bool) -> None:
     """A socket that is made is not yet connected."""
     public = (socket.AF_INET, socket.SOCK_STREAM, 6, ("93.184.215.14", 80))
-    opened = _Transfer(None, None, LOOPBACK, 1, confined).open_socket(0, public)
+    opened = Transfer(None, None, LOOPBACK, 1, confined).open_socket(0, public)
     assert (opened == pycurl.SOCKET_BAD) is confined
     if isinstance(opened, socket.socket):
         opened.close()

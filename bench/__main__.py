@@ -1,4 +1,4 @@
-"""`python -m bench [publishing] [feeds] [deliveries] [isolation] [planning] [scale]`: all, or the named ones, in turn.
+"""`python -m bench [NAME]…`: all benchmarks in turn, or the named ones.
 
 All of them leave out the largest newsroom of `scale`, which takes some minutes to load.
 """

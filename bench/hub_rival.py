@@ -17,10 +17,12 @@ from service.signing import make_secret
 
 TOPIC = "http://press.example/feed"
 
-# The worker takes the very module that the benchmark does, which has no subscribers of its own.
 app = celery.Celery("hub_rival")
 app.conf.broker_connection_retry_on_startup = True
-hub = Hub(SQLite3HubStorage(os.environ.get("HUB_DATABASE", ":memory:")), app, SIGNATURE_ALGORITHM="sha256")
+# In the worker alone, for its tasks are shared with every application of their process.
+if database := os.environ.get("HUB_DATABASE"):
+    Hub(SQLite3HubStorage(database), app, SIGNATURE_ALGORITHM="sha256")
+SEND_CHANGE = "flask_websub.hub.tasks.send_change_notification_0"
 
 
 @contextmanager
@@ -45,4 +47,4 @@ def subscribe(database: str, callbacks: Sequence[str]) -> None:
 def send_change(sender: celery.Celery, body: bytes) -> None:
     links = f'<{TOPIC}/hub>; rel="hub", <{TOPIC}>; rel="self"'
     content = {"headers": {"Link": links}, "content": base64.b64encode(body).decode()}
-    sender.send_task(hub.send_change_notification.name, (TOPIC, content), ignore_result=True)
+    sender.send_task(SEND_CHANGE, (TOPIC, content), ignore_result=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,12 @@ from bench.deliveries import LANGUAGES
 from bench.receiver import count_received, list_received, partner_url, run_receiver
 from bench.report import Table, progress, run_rounds
 from service import subscriptions
-from service.clock import utc_now
+from service.clock import new_id, utc_now
 from service.config import load_profile
 from service.publishing import publish_due
 from service.queue import Queue
 from tests.faults.processes import Service, run_service, wait_until
+from tests.services.postgres import start_postgres
 
 PARTNERS = 10_000
 ROUNDS = 5
@@ -29,31 +30,36 @@ CYCLE = 20
 HEALTHY = PARTNERS - PARTNERS * len(MANNERS) // CYCLE
 
 
-def run() -> list[Table]:
+def run() -> Iterator[Table]:
     """From the nudge to the push that the slowest in a hundred of the healthy partners gets."""
     alone = "none in trouble"
-    table = Table(
-        title=f"A release to {HEALTHY:,} healthy partners, with and without {PARTNERS - HEALTHY:,} of which half hang "
-        "and half send a byte a second: the healthy ones' 99th percentile",
-        unit="s", against=(alone,), digits=2,
-    )
     with ExitStack() as stack:
         receiver = stack.enter_context(run_receiver())
-        contestants = {
-            name: partial(push, stack.enter_context(run_newsroom(name, receiver, troubled=troubled)), receiver)
-            for name, troubled in ((alone, False), ("one in twenty hangs, one drips", True))
-        }
-        run_rounds("isolation", ROUNDS, contestants, table)
-    return [table]
+        for database, make_url in makers(stack).items():
+            table = Table(
+                title=f"{database}: a release to {HEALTHY:,} healthy partners, without and with {PARTNERS - HEALTHY:,} "
+                "of which half hang and half send a byte a second: the healthy ones' 99th percentile",
+                unit="s", against=(alone,), digits=2,
+            )
+            contestants = {
+                name: partial(push, stack.enter_context(run_newsroom(make_url(), receiver, troubled)), receiver)
+                for name, troubled in ((alone, False), ("one in twenty hangs, one drips", True))
+            }
+            run_rounds(f"isolation on {database}", ROUNDS, contestants, table)
+            yield table
+
+
+def makers(stack: ExitStack) -> dict[str, Callable[[], str]]:
+    """How each kind makes a new database; both as in service."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+    server = stack.enter_context(start_postgres(durable=True))
+    return {"SQLite": lambda: f"sqlite:///{folder}/{new_id()}.sqlite3", "PostgreSQL": server.create_database}
 
 
 @contextmanager
-def run_newsroom(name: str, receiver: int, *, troubled: bool) -> Iterator[Service]:
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        run_service(Path(folder), f"sqlite:///{folder}/diglot.sqlite3") as service,
-    ):
-        progress(f"isolation: subscribing partners, {name}")
+def run_newsroom(url: str, receiver: int, troubled: bool) -> Iterator[Service]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, run_service(Path(folder), url) as service:
+        progress(f"isolation: subscribing {PARTNERS if troubled else HEALTHY:,} partners")
         for number in range(PARTNERS):
             manner = MANNERS.get(number % CYCLE, "")
             if troubled or not manner:

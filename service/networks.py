@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -52,6 +53,8 @@ class AllowedNetworks:
         return any(address in network for network in self.networks)
 
 
+# A partner's address is vetted at each push, and there are dozens of networks.
+@lru_cache(4096)
 def vet_address(ip: str, port: int, allowed: AllowedNetworks, *, confined: bool = False) -> str | None:
     """None where a push may connect, else ``address_refused`` or ``port_refused``.
 

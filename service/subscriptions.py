@@ -61,6 +61,8 @@ class NothingToRotate(Conflict):
     code = "nothing_to_rotate"
 
 
+# What hasn't ended; a paused one may be resumed.
+STANDING = (SubscriptionState.ACTIVE, SubscriptionState.PAUSED)
 _CHANGEABLE = ("callback", "languages", "language_choice", "format", "categories")
 
 
@@ -160,7 +162,7 @@ def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str, c
     subscription = subscriptions.lock_subscription(tx, subscription_id)
     if subscription and callback not in (None, subscription.callback):
         return False
-    if subscription and subscription.state is SubscriptionState.ACTIVE:
+    if subscription and subscription.state in STANDING:
         _end(tx, subscription, SubscriptionState.ENDED, reason)
     return True
 

@@ -6,9 +6,9 @@ import hmac
 import uuid
 
 from service.errors import NotFound
-from service.model import Subscription, SubscriptionState
+from service.model import Subscription
 from service.storage import Storage, subscriptions
-from service.subscriptions import end_subscription
+from service.subscriptions import STANDING, end_subscription
 
 REASON = "unsubscribed"
 _PURPOSE = b"unsubscribe"
@@ -28,7 +28,7 @@ def find_by_token(storage: Storage, token: str) -> Subscription:
         raise NotFound(kind="subscription", id=token) from None
     with storage.read() as tx:
         found = subscriptions.find_subscription(tx, subscription_id)
-    if found and found.state is SubscriptionState.ACTIVE:
+    if found and found.state in STANDING:
         expected = make_token(subscription_id, found.secret.reveal())
         found = found if hmac.compare_digest(expected.encode(), token.encode()) else None
     if found is None:

@@ -37,8 +37,6 @@ from workers.outbound import Outbound
 if TYPE_CHECKING:
     from workers.deliver import Courier
 
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 Receivers = tuple[str, Received]
 Hire = Callable[..., "Courier"]

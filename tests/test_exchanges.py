@@ -20,8 +20,6 @@ from tests.conftest import VAULT, StoppedClock, bearer
 from tests.faults.processes import wait_until
 from workers.outbound import Outbound
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 Headers = dict[str, str]
 HOSTILE = (
     b"HTTP/1.1 503 No\r\nRetry-After: 600\r\nX-Odd: a\x1b[2Jb\xe9\r\nSet-Cookie: session=hunter2\r\n"

@@ -14,9 +14,6 @@ import pytest
 from service.networks import AllowedNetworks
 from workers.outbound import Outbound, Request, Response
 
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 RESPONSE_LIMIT = 16_384
 LOOPBACK = AllowedNetworks.parse("127.0.0.0/8")
 Behave = Callable[[socket.socket, threading.Event], None]

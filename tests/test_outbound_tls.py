@@ -16,9 +16,6 @@ import trustme
 from service.networks import AllowedNetworks
 from workers.outbound import Outbound, Request, Response
 
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 

@@ -89,6 +89,21 @@ class Response:
     request: Request | None = field(default=None, repr=False)
 
 
+class _Lent:
+    """A socket for curl, which takes a duplicate of it: ours is closed at once, without a warning that it was open."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, lent: socket.socket) -> None:
+        self._socket = lent
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def __del__(self) -> None:
+        self._socket.close()
+
+
 class Transfer:
     """One request's callbacks. None may raise: pycurl would print the traceback and go on."""
 
@@ -103,7 +118,7 @@ class Transfer:
         # Why the transfer was stopped by us; curl knows only that it was.
         self._stop: str | None = None
 
-    def open_socket(self, purpose: int, address: tuple) -> socket.socket | int:
+    def open_socket(self, purpose: int, address: tuple) -> _Lent | int:
         """Vet the very address that is about to be connected to, so that no second look-up can change it."""
         family, kind, protocol, target = address
         if family not in (socket.AF_INET, socket.AF_INET6):
@@ -113,7 +128,7 @@ class Transfer:
         if self._stop is not None:
             return pycurl.SOCKET_BAD
         try:
-            return socket.socket(family, kind, protocol)
+            return _Lent(socket.socket(family, kind, protocol))
         except OSError:
             return pycurl.SOCKET_BAD
 

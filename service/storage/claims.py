@@ -15,6 +15,7 @@ from service.model import Attempt, Channel, Claim, DeliveryState, EventType, Lan
 from service.retries import Breaker, is_host_well, judge_host, must_pause
 from service.storage import hosts, lines, pauses, turns
 from service.storage.deliveries import message_id
+from service.storage.sets import among
 from service.storage.subscriptions import hold
 from service.storage.tables import Instant, attempts, deliveries, events, payloads, subscriptions
 from service.storage.websub import State, read_states, retire_older_states
@@ -73,7 +74,7 @@ def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[uuid.U
     if not chosen:
         return []
     # Again, for what was retired or is being changed meanwhile.
-    ready = sa.select(deliveries.c.id).where(deliveries.c.id.in_(chosen), deliveries.c.lane.is_not(None))
+    ready = sa.select(deliveries.c.id).where(among(deliveries.c.id, chosen), deliveries.c.lane.is_not(None))
     hold = deliveries.update().where(deliveries.c.id.in_(ready.with_for_update(skip_locked=True)))
     tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=deliveries.c.attempt + 1, lane=None))
     held = {row.id: row for row in tx.execute(_claimed(list(chosen), owner))}
@@ -84,7 +85,7 @@ def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[uuid.U
 def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> None:
     """These have more to do than an attempt of the others may last."""
     ids = [claim.delivery_id for claim in owned]
-    tx.execute(deliveries.update().where(deliveries.c.id.in_(ids)).values(claim_until=until))
+    tx.execute(deliveries.update().where(among(deliveries.c.id, ids)).values(claim_until=until))
 
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -168,7 +169,7 @@ def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
                sa.or_(other.c.revision > own.c.revision, sa.and_(other.c.type == gone, own.c.type != gone)))
         .correlate(deliveries).exists()
     )
-    again = deliveries.update().where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE, overtaken)
+    again = deliveries.update().where(among(deliveries.c.id, ids), deliveries.c.state == DeliveryState.DUE, overtaken)
     tx.execute(again.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
     retire_older_states(tx, ids)
 
@@ -184,7 +185,7 @@ def _claimed(ids: Sequence[uuid.UUID], owner: str) -> sa.Select[Any]:
         )
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
-        .where(deliveries.c.id.in_(ids), deliveries.c.claim_owner == owner)
+        .where(among(deliveries.c.id, ids), deliveries.c.claim_owner == owner)
     )
 
 
@@ -202,7 +203,7 @@ def _claim(row: Any, lane: Lane, state: State | None) -> Claim:
 def _list_held(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> set[tuple[uuid.UUID, str, int]]:
     """The fences of those that are still claimed, which nobody can take until the transaction ends."""
     query = sa.select(deliveries.c.id, deliveries.c.claim_owner, deliveries.c.attempt).where(
-        deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.DUE
+        among(deliveries.c.id, ids), deliveries.c.state == DeliveryState.DUE
     )
     # In one order, so that two workers which report on the same rows don't wait for each other.
     return {tuple(row) for row in tx.execute(query.order_by(deliveries.c.id).with_for_update())}

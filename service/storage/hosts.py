@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.retries import Breaker
+from service.storage.sets import among
 from service.storage.tables import hosts
 
 _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -15,14 +16,14 @@ _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 def find_breakers(tx: sa.Connection, names: Iterable[str]) -> dict[str, Breaker]:
     """Of those hosts that aren't well."""
-    query = sa.select(hosts).where(hosts.c.host.in_(list(names)))
+    query = sa.select(hosts).where(among(hosts.c.host, names))
     return {row.host: Breaker(row.failures, row.held_until) for row in tx.execute(query)}
 
 
 def lock_breakers(tx: sa.Connection, names: Iterable[str]) -> dict[str, Breaker]:
     """The same, which nobody can change until the transaction ends."""
     # In one order, so that two couriers with the same hosts don't wait for each other.
-    query = sa.select(hosts).where(hosts.c.host.in_(list(names))).order_by(hosts.c.host).with_for_update()
+    query = sa.select(hosts).where(among(hosts.c.host, names)).order_by(hosts.c.host).with_for_update()
     return {row.host: Breaker(row.failures, row.held_until) for row in tx.execute(query)}
 
 
@@ -30,7 +31,7 @@ def keep_breakers(tx: sa.Connection, breakers: Mapping[str, Breaker]) -> None:
     """Hosts that are well again are forgotten."""
     well = [name for name, breaker in breakers.items() if not breaker.failures]
     if well:
-        tx.execute(hosts.delete().where(hosts.c.host.in_(well)))
+        tx.execute(hosts.delete().where(among(hosts.c.host, well)))
     rows = [
         {"host": name, "failures": breaker.failures, "held_until": breaker.held_until}
         for name, breaker in sorted(breakers.items()) if breaker.failures

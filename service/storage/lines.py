@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from service.model import DeliveryState, EventType, Lane
 from service.retries import LONG_CLAIM, LONGEST_WAIT
+from service.storage.sets import among
 from service.storage.tables import deliveries, events
 
 # How many get in line while one claim is made.
@@ -46,7 +47,7 @@ def wake(tx: sa.Connection, now: datetime) -> None:
     query = sa.select(deliveries.c.id).where(_is_waiting, deliveries.c.next_attempt_at <= now)
     query = query.order_by(deliveries.c.next_attempt_at).limit(WAKE_BATCH).with_for_update(skip_locked=True)
     if ids := tx.execute(query).scalars().all():
-        tx.execute(deliveries.update().where(deliveries.c.id.in_(ids)).values(lane=_lane()))
+        tx.execute(deliveries.update().where(among(deliveries.c.id, ids)).values(lane=_lane()))
 
 
 def wake_misdated(tx: sa.Connection, now: datetime) -> None:
@@ -54,7 +55,7 @@ def wake_misdated(tx: sa.Connection, now: datetime) -> None:
     query = sa.select(deliveries.c.id).where(_is_waiting, deliveries.c.next_attempt_at > now + LONGEST_WAIT)
     query = query.limit(WAKE_BATCH).with_for_update(skip_locked=True)
     if ids := tx.execute(query).scalars().all():
-        tx.execute(deliveries.update().where(deliveries.c.id.in_(ids)).values(next_attempt_at=now))
+        tx.execute(deliveries.update().where(among(deliveries.c.id, ids)).values(next_attempt_at=now))
 
 
 def free_lost(tx: sa.Connection, now: datetime) -> list[uuid.UUID]:
@@ -63,7 +64,7 @@ def free_lost(tx: sa.Connection, now: datetime) -> list[uuid.UUID]:
     query = sa.select(deliveries.c.id).where(deliveries.c.claim_owner.is_not(None), is_lost)
     lost = list(tx.execute(query.with_for_update(skip_locked=True)).scalars())
     if lost:
-        change = deliveries.update().where(deliveries.c.id.in_(lost))
+        change = deliveries.update().where(among(deliveries.c.id, lost))
         tx.execute(change.values(claim_owner=None, claim_until=None, lane=_lane()))
     return lost
 

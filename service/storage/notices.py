@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from service.model import Notice, SubscriptionState
 from service.retries import TELL_WITHIN
+from service.storage.sets import among
 from service.storage.subscriptions import list_by_ids
 from service.storage.tables import notices, subscriptions
 
@@ -20,9 +21,9 @@ def claim_due(tx: sa.Connection, *, limit: int, now: datetime, until: datetime) 
     """Hold up to `limit` until `until`, the longest due first. What was resumed or ended meanwhile is told nobody."""
     query = sa.select(notices.c.id).where(_is_due(now)).order_by(notices.c.next_attempt_at).limit(limit)
     ids = tx.execute(query.with_for_update(skip_locked=True)).scalars().all()
-    hold = notices.update().where(notices.c.id.in_(ids))
+    hold = notices.update().where(among(notices.c.id, ids))
     tx.execute(hold.values(next_attempt_at=until, attempt=notices.c.attempt + 1))
-    rows = tx.execute(sa.select(notices).where(notices.c.id.in_(ids))).all()
+    rows = tx.execute(sa.select(notices).where(among(notices.c.id, ids))).all()
     paused = {found.id: found for found in list_by_ids(tx, [row.subscription_id for row in rows])}
     return [
         Notice(

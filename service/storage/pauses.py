@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from service.clock import new_id
 from service.model import Attempt, Claim, DeliveryState, EventType, SubscriptionState
+from service.storage.sets import among
 from service.storage.tables import deliveries, events, notices, subscriptions
 
 PAUSED, RESUMED = "subscription.paused", "subscription.resumed"
@@ -26,7 +27,7 @@ def note_well(tx: sa.Connection, claims: Iterable[Claim]) -> None:
     """Their receivers work again."""
     ids = [claim.subscription_id for claim in claims]
     if ids:
-        tx.execute(subscriptions.update().where(subscriptions.c.id.in_(ids)).values(failing_since=None))
+        tx.execute(subscriptions.update().where(among(subscriptions.c.id, ids)).values(failing_since=None))
 
 
 def note_failing(tx: sa.Connection, claim: Claim, at: datetime) -> None:
@@ -66,7 +67,7 @@ def keep(tx: sa.Connection, subscription_ids: Iterable[uuid.UUID]) -> None:
     state = sa.select(subscriptions.c.state).where(subscriptions.c.id == deliveries.c.subscription_id)
     is_paused = state.scalar_subquery() == SubscriptionState.PAUSED
     change = deliveries.update().where(
-        deliveries.c.subscription_id.in_(list(subscription_ids)), deliveries.c.state == DeliveryState.DUE,
+        among(deliveries.c.subscription_id, subscription_ids), deliveries.c.state == DeliveryState.DUE,
         deliveries.c.claim_owner.is_(None),
     )
     kept = sa.case((is_paused, DeliveryState.DUE.value), else_=DeliveryState.ABANDONED.value)

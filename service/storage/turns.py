@@ -19,6 +19,7 @@ from service.model import DeliveryState, Lane, SubscriptionState
 from service.retries import CLAIM, HOST_BURST, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
 from service.storage.hosts import find_breakers
 from service.storage.pauses import keep
+from service.storage.sets import among
 from service.storage.tables import deliveries, subscriptions
 
 # How many leave the line, put off, while one claim is made.
@@ -161,7 +162,7 @@ def put_off(tx: sa.Connection, choice: Choice) -> None:
     ):
         if keys:
             query = sa.select(deliveries.c.id, column.label("key")).where(
-                deliveries.c.state == DeliveryState.DUE, deliveries.c.lane.in_(_LANES), column.in_(keys)
+                deliveries.c.state == DeliveryState.DUE, deliveries.c.lane.in_(_LANES), among(column, keys)
             ).limit(PUT_OFF_BATCH).with_for_update(skip_locked=True)
             rows = [{"key": row.id, "due_at": spread(row.id, untils[row.key])} for row in tx.execute(query)]
             if rows:

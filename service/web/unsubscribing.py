@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from service import unsubscribing
 from service.edge import services
 from service.errors import NotFound
-from service.model import SubscriptionState
+from service.subscriptions import STANDING
 from service.web import pages
 
 blueprint = Blueprint("unsubscribing", __name__, url_prefix="/unsubscribe")
@@ -20,7 +20,7 @@ def ask(token: str) -> Response:
         found = unsubscribing.find_by_token(services().storage, token)
     except NotFound:
         return _page("unknown", 404)
-    return _page("ask" if found.state is SubscriptionState.ACTIVE else "done")
+    return _page("ask" if found.state in STANDING else "done")
 
 
 @blueprint.post("/<token>")

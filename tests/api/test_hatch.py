@@ -44,7 +44,7 @@ def test_a_document_that_was_asked_for_before_needs_no_flask(
         answer = client.open(path, method=method)
         assert (answer.status_code, served.by_flask) == (200, False)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Access-Control-Expose-Headers"] == "ETag, Last-Modified"
+        assert answer.headers["Access-Control-Expose-Headers"] == "ETag, Last-Modified, Link"
         assert answer.headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
 
 

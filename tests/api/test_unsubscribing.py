@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 
 from service.config import Settings
 from service.mail import MailServer, read_mail_server
-from service.storage import Storage, subscriptions
+from service.model import SubscriptionState
+from service.storage import Storage, subscriptions, tables
 from service.unsubscribing import make_token
 
 Headers = dict[str, str]
@@ -83,6 +84,17 @@ def test_one_click_ends_it_without_a_key_and_a_second_does_no_harm(
         assert state(client, staff, ordered) == ("ended", "unsubscribed")
     with client.get(link) as page:
         assert "已经退订" in page.text and "<form" not in page.text
+
+
+def test_a_paused_one_is_ended_as_well(
+    client: FlaskClient, staff: Headers, ordered: dict[str, Any], link: str, storage: Storage
+) -> None:
+    with storage.write() as tx:
+        tx.execute(tables.subscriptions.update().values(state=SubscriptionState.PAUSED))
+    assert "要退订这些邮件吗？" in client.get(link).text
+    assert client.post(f"{link[:-2]}zz").status_code == 404
+    assert client.post(link).status_code == 200
+    assert state(client, staff, ordered) == ("ended", "unsubscribed")
 
 
 def test_following_the_link_only_asks_in_both_languages(

@@ -16,9 +16,6 @@ from tests.test_outbound import OK, answer, run_partner
 from workers.channels import CHANNELS
 from workers.outbound import Request
 
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def test_the_example_of_a_channel_serves_every_event(
     release: Release, claim_of: Callable[..., Claim], serve: Serve, monkeypatch: pytest.MonkeyPatch

@@ -22,9 +22,6 @@ from tests.services.smtp import Mailbox, make_certificate, run_smtp
 from workers import context
 from workers.outbound import Mail, Outbound
 
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 PUBLISHED, CORRECTED, WITHDRAWN = (
     EventType.RELEASE_PUBLISHED, EventType.RELEASE_CORRECTED, EventType.RELEASE_WITHDRAWN,
 )

@@ -24,9 +24,6 @@ from workers.channels.wordpress_site import Site
 from workers.outbound import File, Outbound, Request
 from workers.transfers import Transfer
 
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 LOOPBACK = AllowedNetworks.parse("127.0.0.0/8")
 SITE = {"partner": "P", "channel": "wordpress", "languages": ["en"], "username": "u", "application_password": "abcd"}
 

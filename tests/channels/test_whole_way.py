@@ -23,9 +23,6 @@ from tests.services.wordpress_standin import start_standin
 from workers import context
 from workers.outbound import Outbound
 
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def mailbox(folder: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:

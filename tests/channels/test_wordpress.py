@@ -21,9 +21,6 @@ from tests.services.wordpress import WordPress, start_wordpress, why_not
 from tests.services.wordpress_standin import StandIn, start_standin
 from workers.outbound import Request
 
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 PUBLISHED, CORRECTED, WITHDRAWN = (
     EventType.RELEASE_PUBLISHED, EventType.RELEASE_CORRECTED, EventType.RELEASE_WITHDRAWN,
 )

@@ -21,8 +21,6 @@ from tests.factories import make_desk
 from tests.faults.processes import free_port, wait_until
 from workers.outbound import Outbound
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,9 +29,6 @@ from tests.conftest import ROOT, VAULT, RecordingQueue, StoppedClock
 from tests.factories import make_desk
 from tests.services.smtp import Mailbox, run_smtp
 from workers import context
-
-# pycurl keeps a duplicate of the socket that it is given; ours is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 ORDER: dict[str, Any] = {
     "partner": "每日新闻", "channel": "webhook", "callback": "https://daily.example/hook?token=private",
@@ -237,30 +235,59 @@ def test_a_worker_that_dies_after_its_claim_leaves_the_notice_to_another(
     assert len(mailbox.received) == 1 and rows(storage)[0].sent_at
 
 
+@pytest.fixture
+def set_mail(
+    workers_app: Celery, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], None]]:
+    """Sets up this process as a worker with a mail server, or without one."""
+
+    def set_mail(url: str) -> None:
+        environment = {
+            "DIGLOT_DATA_DIR": str(tmp_path), "DIGLOT_PROFILE": str(ROOT / "newsroom.json"), "DIGLOT_SMTP_URL": url,
+            "DIGLOT_MAIL_FROM": "press@news.example",
+        }
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(context, "storage", lambda: storage)
+        context.settings.cache_clear()
+
+    yield set_mail
+    context.settings.cache_clear()
+
+
 @pytest.mark.parametrize("has_mail", [True, False])
 def test_the_sweep_wakes_whoever_tells_where_a_mail_server_is_set(
-    workers_app: Celery, storage: Storage, pause: Pause, mailbox: Mailbox, clock: StoppedClock, tmp_path: Path,
+    pause: Pause, mailbox: Mailbox, clock: StoppedClock, set_mail: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch, has_mail: bool,
 ) -> None:
     from workers.notify import notify
     from workers.sweep import sweep
 
-    environment = {
-        "DIGLOT_DATA_DIR": str(tmp_path), "DIGLOT_PROFILE": str(ROOT / "newsroom.json"),
-        **({"DIGLOT_SMTP_URL": mailbox.url, "DIGLOT_MAIL_FROM": "press@news.example"} if has_mail else {}),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
     queue = RecordingQueue()
     monkeypatch.setattr(context, "queue", lambda: queue)
-    monkeypatch.setattr(context, "storage", lambda: storage)
-    context.settings.cache_clear()
-    try:
-        clock.now = utc_now() - PAUSE_AFTER
-        pause()
-        sweep()
-        notify()
-    finally:
-        context.settings.cache_clear()
+    set_mail(mailbox.url if has_mail else "")
+    clock.now = utc_now() - PAUSE_AFTER
+    pause()
+    sweep()
+    notify()
     assert ("notify" in queue.nudges) is has_mail
     assert len(mailbox.received) == has_mail
+
+
+def test_a_mail_server_that_hangs_holds_one_thread_of_a_process(
+    pause: Pause, clock: StoppedClock, set_mail: Callable[[str], None], storage: Storage
+) -> None:
+    from workers.notify import MOST_AT_ONCE, notify
+
+    clock.now = utc_now() - PAUSE_AFTER
+    pause(count=MOST_AT_ONCE + 1)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        set_mail(f"smtp://127.0.0.1:{hanging.getsockname()[1]}")
+        first = threading.Thread(target=notify)
+        first.start()
+        connection, _ = hanging.accept()
+        notify()
+        tries = sorted(row.attempt for row in rows(storage))
+        connection.close()
+    first.join()
+    assert tries == [0, *[1] * MOST_AT_ONCE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 from datetime import datetime
 
 from service import queue
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 # One batch; while more are due, the sweep wakes the next.
 MOST_AT_ONCE = 16
 _chance = random.SystemRandom()
+# A mail server that hangs would else take a thread of this process with each sweep.
+_turn = threading.Lock()
 
 
 def tell_owners(storage: Storage, profile: Profile, server: MailServer, clock: Clock = utc_now) -> None:
@@ -68,6 +71,11 @@ def _conclude(storage: Storage, notice: Notice, response: Response, now: datetim
 
 @app.task(name=queue.NOTIFY)
 def notify() -> None:
-    """Tell whoever is to be told."""
-    if server := context.settings().mail:
+    """Tell whoever is to be told, unless another thread is at it: what that one leaves, the sweep finds."""
+    server = context.settings().mail
+    if server is None or not _turn.acquire(blocking=False):
+        return
+    try:
         tell_owners(context.storage(), context.profile(), server)
+    finally:
+        _turn.release()

@@ -143,15 +143,21 @@ def _start_database(folder: Path) -> subprocess.Popen[bytes]:
     root = ("--user=root",) if os.geteuid() == 0 else ()
     install = ("mariadb-install-db", *options, "--auth-root-authentication-method=normal", "--skip-test-db", *root)
     subprocess.run(install, check=True, stdout=subprocess.DEVNULL, env={"PATH": _path()})
-    server = subprocess.Popen(
-        (str(shutil.which("mariadbd", path=_path())), *options, *root, "--skip-networking",
-         f"--socket={folder}/mariadb.sock", f"--pid-file={folder}/pid", "--innodb-flush-log-at-trx-commit=0"),
-        stdout=subprocess.DEVNULL, stderr=(folder / "mariadb.log").open("wb"), start_new_session=True,
-        preexec_fn=end_with_parent(os.getpid()),
+    server = _start(
+        folder / "mariadb.log", str(shutil.which("mariadbd", path=_path())), *options, *root, "--skip-networking",
+        f"--socket={folder}/mariadb.sock", f"--pid-file={folder}/pid", "--innodb-flush-log-at-trx-commit=0",
     )
     make = f"(new mysqli('localhost', 'root', '', '', 0, '{folder}/mariadb.sock'))->query('CREATE DATABASE wordpress');"
     _await(lambda: subprocess.run(("php", "-r", make), capture_output=True, check=False).returncode == 0, "MariaDB")
     return server
+
+
+def _start(log: Path, *command: str) -> subprocess.Popen[bytes]:
+    with log.open("wb") as errors:
+        return subprocess.Popen(
+            command, env=os.environ | {"PHP_CLI_SERVER_WORKERS": "4"}, stdout=subprocess.DEVNULL, stderr=errors,
+            start_new_session=True, preexec_fn=end_with_parent(os.getpid()),
+        )
 
 
 def _start_site(folder: Path) -> Iterator[WordPress]:
@@ -173,11 +179,7 @@ def _start_site(folder: Path) -> Iterator[WordPress]:
         (theme / name).write_text(text)
     made = json.loads(subprocess.check_output(("php", site / "install.php"), stderr=subprocess.DEVNULL))
     limits = ("-d", "upload_max_filesize=32M", "-d", "post_max_size=32M")
-    server = subprocess.Popen(
-        ("php", *limits, "-S", host, "-t", site, site / "router.php"),
-        env=os.environ | {"PHP_CLI_SERVER_WORKERS": "4"}, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=(folder / "php.log").open("wb"), preexec_fn=end_with_parent(os.getpid()),
-    )
+    server = _start(folder / "php.log", "php", *limits, "-S", host, "-t", str(site), str(site / "router.php"))
     try:
         _await(lambda: _answers(f"http://{host}/wp-json/"), "WordPress")
         passwords = {name: word for name, word in made.items() if isinstance(word, str)}

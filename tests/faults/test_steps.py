@@ -117,13 +117,12 @@ def test_what_was_sent_and_not_yet_recorded_comes_again_under_its_message_id(
         service.start("worker", "beat")
         wait_until(lambda: sum(map(len, received.pushes.values())), "a push has come", service.read_logs)
         service.kill("worker")
-        sent = sum(map(len, received.pushes.values()))
     assert delivered(service) == 0
     service.run_out_claims()
     service.start("worker")
     await_delivered(service, RECEIVERS)
-    assert received.repeats() >= 1
-    assert received.repeats() <= sent
+    # All that were in flight, and at least the one that had come.
+    assert 1 <= received.repeats() <= RECEIVERS
     assert received.ids_are_stable()
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import samples
-from bench.deliveries import LANGUAGES
+from bench.deliveries import LANGUAGES, count_delivered
 from bench.receiver import count_received, list_received, partner_url, run_receiver
 from bench.report import Table, progress, run_rounds
 from service import subscriptions
@@ -75,9 +75,12 @@ def push(service: Service, receiver: int) -> float:
     service.start("worker")
     samples.accept(service.storage, profile, 1)
     wait_until(lambda: publish_due(service.storage, profile, utc_now).count, "the release is public")
-    before, started = count_received(receiver), time.monotonic()
+    before, owed = count_received(receiver), count_delivered(service) + HEALTHY
+    started = time.monotonic()
     Queue(service.valkey.url).publish()
     wait_until(lambda: len(list_received(receiver, before)) >= HEALTHY, "all have it", service.read_logs)
     times = list_received(receiver, before)
+    wait_until(lambda: count_delivered(service) >= owed, "all is on record", service.read_logs)
     service.kill("worker")
+    service.run_out_claims()
     return statistics.quantiles(times, n=100)[98] - started

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from bench.programs import is_listening, running
 from service.processes import Program
@@ -32,7 +33,7 @@ class Receiver(asyncio.Protocol):
     """One connection: a POST, or a GET that answers when each of those came which were answered at once."""
 
     # Seconds of `time.monotonic`, which all processes of a machine share.
-    times: list[float] = []  # noqa: RUF012
+    times: ClassVar[list[float]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

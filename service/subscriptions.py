@@ -13,6 +13,7 @@ from service.config import Profile
 from service.errors import Conflict, Fault, Invalid, NotFound, SecretUnreadable
 from service.model import (
     NO_SECRET,
+    STANDING,
     ApiKey,
     Channel,
     Format,
@@ -61,8 +62,6 @@ class NothingToRotate(Conflict):
     code = "nothing_to_rotate"
 
 
-# What hasn't ended; a paused one may be resumed.
-STANDING = (SubscriptionState.ACTIVE, SubscriptionState.PAUSED)
 _CHANGEABLE = ("callback", "languages", "language_choice", "format", "categories")
 
 

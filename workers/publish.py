@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from service import queue
 from service.clock import utc_now
@@ -14,12 +13,13 @@ from service.releases import publish_scheduled
 from service.replays import plan_replays
 from workers import context
 from workers.app import app
+from workers.turn import Turn
 
 log = logging.getLogger(__name__)
 
 
 # Two at once in a process would draw the same feeds, and one of them in vain.
-_wanted, _turn = threading.Event(), threading.Lock()
+_turn = Turn()
 
 
 @app.task(name=queue.PUBLISH)
@@ -28,13 +28,7 @@ def publish() -> None:
 
     Where another thread is at it already, that one goes round once more.
     """
-    _wanted.set()
-    while _wanted.is_set() and _turn.acquire(blocking=False):
-        try:
-            _wanted.clear()
-            _publish()
-        finally:
-            _turn.release()
+    _turn.take(_publish)
 
 
 def _publish() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-import threading
 import time
 from datetime import timedelta
 
@@ -20,6 +19,7 @@ from service.websub import judge, question
 from workers import context
 from workers.app import app
 from workers.outbound import Outbound, Request, Response
+from workers.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ CLAIM = timedelta(seconds=20)
 RUN_SECONDS = 20.0
 
 # Two at once in a process would ask no more than one does.
-_wanted, _turn = threading.Event(), threading.Lock()
+_turn = Turn()
 
 
 class Verifier:
@@ -82,13 +82,7 @@ class Verifier:
 @app.task(name=queue.VERIFY)
 def verify() -> None:
     """Ask whoever is to be asked. Where another thread is at it already, that one looks once more."""
-    _wanted.set()
-    while _wanted.is_set() and _turn.acquire(blocking=False):
-        try:
-            _wanted.clear()
-            _verify()
-        finally:
-            _turn.release()
+    _turn.take(_verify)
 
 
 def _verify() -> None:

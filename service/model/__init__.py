@@ -40,6 +40,7 @@ from service.model.releases import (
     Withdrawal,
 )
 from service.model.subscriptions import (
+    STANDING,
     Channel,
     Format,
     Intent,
@@ -54,6 +55,7 @@ from service.model.subscriptions import (
 
 __all__ = [
     "NO_SECRET",
+    "STANDING",
     "ApiKey",
     "Attempt",
     "AuditEntry",

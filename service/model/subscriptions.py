@@ -49,6 +49,10 @@ class SubscriptionState(StrEnum):
     DELETED = "deleted"
 
 
+# What hasn't ended; a paused one may be resumed.
+STANDING = (SubscriptionState.ACTIVE, SubscriptionState.PAUSED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end.

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Channel, Format, LanguageChoice, Subscription, SubscriptionState
+from service.model import STANDING, Channel, Format, LanguageChoice, Subscription, SubscriptionState
 from service.networks import host_of
 from service.storage.tables import subscriptions
 
@@ -63,8 +63,7 @@ def list_by_ids(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[Subscriptio
 
 def batch_standing(tx: sa.Connection, *, size: int) -> Iterator[list[Subscription]]:
     """Those, active or paused, that are owed events of releases, oldest first, at most `size` in memory at once."""
-    standing = (SubscriptionState.ACTIVE, SubscriptionState.PAUSED)
-    query = sa.select(subscriptions).where(subscriptions.c.state.in_(standing), subscriptions.c.topic.is_(None))
+    query = sa.select(subscriptions).where(subscriptions.c.state.in_(STANDING), subscriptions.c.topic.is_(None))
     query = query.order_by(subscriptions.c.id).limit(size)
     batch = [_subscription(row) for row in tx.execute(query)]
     while batch:

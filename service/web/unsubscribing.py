@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from service import unsubscribing
 from service.edge import services
 from service.errors import NotFound
-from service.subscriptions import STANDING
+from service.model import STANDING
 from service.web import pages
 
 blueprint = Blueprint("unsubscribing", __name__, url_prefix="/unsubscribe")

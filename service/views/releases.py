@@ -1,38 +1,16 @@
-"""How records look outside, as JSON: the shapes that `schemas/*-view.schema.json` describe."""
+"""What staff, partners and readers are shown of releases."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from service.config import Profile, script_of
 from service.diffs import EditionDiff
-from service.model import (
-    ApiKey,
-    AuditEntry,
-    Delivery,
-    Edition,
-    Release,
-    ReleaseMedium,
-    Replay,
-    Revision,
-    StoredMedium,
-    Subscription,
-    Warning,
-    Withdrawal,
-)
-from service.receipts import Receiver
+from service.model import AuditEntry, Edition, Release, ReleaseMedium, Revision, StoredMedium, Warning, Withdrawal
 from service.release_media import PATH
-from service.storage.deliveries import message_id
 from service.text import count_characters, count_words
-
-
-def iso(instant: datetime | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds."""
-    if instant is None:
-        return None
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from service.views.instants import iso
 
 
 def view_release(
@@ -175,81 +153,6 @@ def _page_url(profile: Profile, tag: str, slug: str) -> str | None:
     return profile.page_url(language, slug) if language else None
 
 
-def view_subscription(subscription: Subscription) -> dict[str, Any]:
-    """Without the secret."""
-    return {
-        "id": str(subscription.id),
-        "partner": subscription.partner,
-        "channel": subscription.channel,
-        "callback": subscription.callback,
-        "languages": list(subscription.languages),
-        "language_choice": subscription.language_choice.value,
-        "format": subscription.format.value,
-        "categories": list(subscription.categories),
-        **subscription.settings,
-        "state": subscription.state.value,
-        "ended_reason": subscription.ended_reason,
-        "signature": subscription.signature.value,
-        "public_key": subscription.public_key,
-        "overlap_ends_at": iso(subscription.overlap_ends_at),
-        "failing_since": iso(subscription.failing_since),
-        "paused_at": iso(subscription.paused_at),
-        "created_at": iso(subscription.created_at),
-        "topic": subscription.topic,
-        "lease_until": iso(subscription.lease_until),
-    }
-
-
-def view_exchanges(delivery: Delivery) -> dict[str, Any]:
-    """The delivery with what was sent and what came back."""
-    kept = [
-        {"request_headers": attempt.request_headers, "response_headers": attempt.response_headers,
-         "response_body": attempt.response_body}
-        for attempt in delivery.attempts
-    ]
-    view = view_delivery(delivery)
-    return view | {"attempts": [told | more for told, more in zip(view["attempts"], kept, strict=True)]}
-
-
-def view_replay(replay: Replay) -> dict[str, Any]:
-    return {
-        "id": str(replay.id),
-        "subscription_id": str(replay.subscription_id),
-        "since": iso(replay.since),
-        "created_at": iso(replay.created_at),
-        "planned_at": iso(replay.planned_at),
-        "finished_at": iso(replay.finished_at),
-        "total": replay.total,
-        "sent": replay.sent,
-        "failed": replay.failed,
-        "superseded": replay.superseded,
-        "remaining": replay.remaining,
-    }
-
-
-def view_delivery(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "id": str(delivery.id),
-        "message_id": message_id(delivery.id),
-        "event": delivery.event_type.value,
-        "release_id": str(delivery.release_id) if delivery.release_id else None,
-        "revision": delivery.revision,
-        "subscription_id": str(delivery.subscription_id),
-        "partner": delivery.partner,
-        "format": delivery.format.value,
-        "languages": list(delivery.languages),
-        "state": delivery.state.value,
-        "created_at": iso(delivery.created_at),
-        "next_attempt_at": iso(delivery.next_attempt_at),
-        "delivered_at": iso(delivery.delivered_at),
-        "attempts": [
-            {"number": attempt.number, "started_at": iso(attempt.started_at),
-             "duration_ms": attempt.duration_ms, "status": attempt.status, "error": attempt.error}
-            for attempt in delivery.attempts
-        ],
-    }
-
-
 def view_revision(
     revision: Revision, profile: Profile, explain: Callable[[Warning], str]
 ) -> dict[str, Any]:
@@ -279,40 +182,6 @@ def view_diff(diffs: Sequence[EditionDiff]) -> dict[str, Any]:
     }
 
 
-def view_receiver(receiver: Receiver) -> dict[str, Any]:
-    subscription = receiver.subscription
-    return {
-        "partner": subscription.partner,
-        "subscription_id": str(subscription.id),
-        "channel": subscription.channel,
-        "callback": subscription.callback,
-        "state": subscription.state.value,
-        "languages": {
-            receipt.language: {
-                "accepted": _view_sent(receipt.accepted) if receipt.accepted else None,
-                "owed": _view_sent(receipt.owed) if receipt.owed else None,
-                "sent": [_view_sent(delivery) for delivery in receipt.deliveries],
-            }
-            for receipt in receiver.receipts
-        },
-    }
-
-
-def _view_sent(delivery: Delivery) -> dict[str, Any]:
-    last = delivery.attempts[-1] if delivery.attempts else None
-    return {
-        "message_id": message_id(delivery.id),
-        "event": delivery.event_type.value,
-        "revision": delivery.revision,
-        "state": delivery.state.value,
-        "accepted_at": iso(delivery.delivered_at),
-        "next_attempt_at": iso(delivery.next_attempt_at),
-        "attempts": len(delivery.attempts),
-        "status": last.status if last else None,
-        "error": last.error if last else None,
-    }
-
-
 def view_audit_entry(entry: AuditEntry) -> dict[str, Any]:
     return {
         "id": str(entry.id),
@@ -323,16 +192,4 @@ def view_audit_entry(entry: AuditEntry) -> dict[str, Any]:
         "actor": entry.actor,
         "key_id": str(entry.key_id) if entry.key_id else None,
         "details": dict(entry.details),
-    }
-
-
-def view_key(key: ApiKey) -> dict[str, Any]:
-    """Without the key itself."""
-    return {
-        "id": str(key.id),
-        "name": key.name,
-        "role": key.role.value,
-        "partner": key.partner,
-        "created_at": iso(key.created_at),
-        "revoked_at": iso(key.revoked_at),
     }

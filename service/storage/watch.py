@@ -16,6 +16,7 @@ import psycopg.pq.abc
 import sqlalchemy as sa
 
 from service.handover import GoOn, wait_for
+from service.storage.commits import Commits, map_commits
 
 # A database that takes longer is as good as away.
 PATIENCE_SECONDS = 1.0
@@ -33,25 +34,41 @@ class GenerationWatch(Protocol):
 
 
 class SqliteWatch:
-    """SQLite answers in microseconds, so whoever asks waits: to change threads would take several times as long."""
+    """SQLite answers in microseconds, so whoever asks waits: to change threads would take several times as long.
+
+    While nobody has written since the last question, its answer stands and SQLite is not even asked.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._connection: Any = None
+        self._commits: Commits | None = None
+        self._asked_at: bytes | None = None
+        self._number: int | None = None
 
     async def find_number(self) -> int | None:
-        dbapi = self._engine.dialect.loaded_dbapi
-        try:
-            self._connection = self._connection or self._connect(dbapi)
-            rows = self._connection.execute(_QUESTION).fetchall()
-            return rows[0][0] if rows else None
-        except dbapi.Error:
-            return None
+        if self._asked_at is not None and self._commits is not None and self._commits.read() == self._asked_at:
+            return self._number
+        return self._ask()
 
     def close(self) -> None:
         if self._connection:
             self._connection.close()
-        self._connection = None
+        self._connection = self._commits = self._asked_at = None
+
+    def _ask(self) -> int | None:
+        dbapi = self._engine.dialect.loaded_dbapi
+        try:
+            self._connection = self._connection or self._connect(dbapi)
+            asked_at = self._commits.read() if self._commits else None
+            rows = self._connection.execute(_QUESTION).fetchall()
+        except dbapi.Error:
+            self._asked_at = None
+            return None
+        # Not before the question: from then on nobody puts another file in its place.
+        self._commits = self._commits or map_commits(f"{self._engine.url.database}-shm")
+        self._asked_at, self._number = asked_at, rows[0][0] if rows else None
+        return self._number
 
     def _connect(self, dbapi: Any) -> Any:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import gc
+import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +21,7 @@ from service.model import Draft
 from service.publishing import publish_due
 from service.storage import GenerationWatch, Storage
 from service.storage import watch as watch_module
+from service.storage.commits import Commits, map_commits
 from service.validation import validate_release
 from tests.conftest import StoppedClock
 from tests.core.test_publishing import accept
@@ -125,6 +132,118 @@ def test_those_who_come_one_after_another_ask_over_one_connection(storage: Stora
         assert asking == 1
 
     run(storage, test)
+
+
+def test_what_another_process_has_committed_is_told_by_the_next_question(tmp_path: Path) -> None:
+    database = tmp_path / "diglot.sqlite3"
+    storage = Storage(f"sqlite:///{database}")
+    storage.migrate()
+    with storage.write() as tx:
+        tx.exec_driver_sql("INSERT INTO generations VALUES (1, 1, '', '2026-11-24', 0, '2026-11-24', '2026-11-24')")
+    committed = multiprocessing.get_context("spawn").Value("q", 1)
+    writer = multiprocessing.get_context("spawn").Process(target=count_up, args=(database, 1000, committed))
+
+    async def test(watch: GenerationWatch) -> None:
+        writer.start()
+        before = 0
+        while before < 1000:
+            least = max(before, committed.value)
+            before = await watch.find_number() or 0
+            assert before >= least
+
+    run(storage, test)
+    writer.join()
+    storage.close()
+
+
+def count_up(database: Path, last: int, committed: Any) -> None:
+    connection = sqlite3.connect(database, isolation_level=None)
+    for number in range(2, last + 1):
+        connection.execute("UPDATE generations SET number = ?", (number,))
+        committed.value = number
+    connection.close()
+
+
+def test_the_memory_that_is_looked_into_is_that_of_the_open_database(
+    storage: Storage, swap: Swap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who leaves a database last takes the shared memory along, and who comes next makes another."""
+    if storage.engine.dialect.name != "sqlite":
+        pytest.skip("of PostgreSQL no memory is looked into")
+
+    def map_as_the_others_leave(path: str) -> Commits | None:
+        commits = map_commits(path)
+        storage.close()
+        return commits
+
+    monkeypatch.setattr(watch_module, "map_commits", map_as_the_others_leave)
+
+    async def test(watch: GenerationWatch) -> None:
+        for _ in range(2):
+            number = swap()
+            assert [await watch.find_number() for _ in range(3)] == [number] * 3
+            number = swap()
+            assert [await watch.find_number() for _ in range(3)] == [number] * 3
+            watch.close()
+
+    run(storage, test)
+
+
+def test_while_nobody_writes_sqlite_is_not_even_asked(
+    storage: Storage, swap: Swap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if storage.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL shares no memory with us")
+
+    async def test(watch: GenerationWatch) -> None:
+        number = swap()
+        assert [await watch.find_number() for _ in range(3)] == [number] * 3
+        monkeypatch.setattr(watch_module.SqliteWatch, "_ask", pytest.fail)
+        assert await watch.find_number() == number
+
+    run(storage, test)
+
+
+@pytest.mark.parametrize("places", [(0, 48), (50,)], ids=["of another format", "half written"])
+def test_a_header_that_is_not_understood_is_not_relied_on(tmp_path: Path, places: tuple[int, ...]) -> None:
+    index = tmp_path / "index"
+    copy = (3007000).to_bytes(4, sys.byteorder) + bytes(44)
+    index.write_bytes(copy * 2)
+    commits = map_commits(str(index))
+    assert commits and commits.read() == copy * 2
+    with index.open("r+b") as file:
+        for place in places:
+            file.seek(place)
+            file.write(b"?")
+    assert commits.read() is None
+
+
+def test_looking_into_the_shared_memory_costs_the_process_none_of_its_locks(tmp_path: Path) -> None:
+    """A reader's lock keeps the log that it reads from being emptied."""
+    storage = Storage(f"sqlite:///{tmp_path}/diglot.sqlite3")
+    storage.migrate()
+
+    async def test(watch: GenerationWatch) -> None:
+        for _ in range(2):
+            await watch.find_number()
+
+    with storage.write() as tx:
+        tx.exec_driver_sql("INSERT INTO generations VALUES (1, 1, '', '2026-11-24', 0, '2026-11-24', '2026-11-24')")
+    with storage.read() as reader:
+        reader.exec_driver_sql("SELECT * FROM generations").all()
+        run(storage, test)
+        gc.collect()
+        empty = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(TRUNCATE)'))"
+        command = [sys.executable, "-c", empty, str(tmp_path / "diglot.sqlite3")]
+        busy, *_ = ast.literal_eval(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    storage.close()
+    assert busy
+
+
+def test_without_its_shared_memory_there_is_nothing_to_look_into(tmp_path: Path) -> None:
+    assert map_commits(str(tmp_path / "none")) is None
+    (tmp_path / "short").write_bytes(b"?")
+    assert map_commits(str(tmp_path / "short")) is None
 
 
 def test_a_locked_file_is_no_answer_until_it_is_unlocked(tmp_path: Path) -> None:

@@ -28,20 +28,23 @@ class Hatch:
         self._app, self._memory, self._watch = app, memory, watch
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        method, fields = scope["method"], _selecting_fields(scope["headers"])
-        # What a query means, and what a browser shows of a feed, Flask knows.
-        is_plain = (
-            method in ("GET", "HEAD") and not scope["query_string"] and _is_short(fields)
-            and (b"sec-fetch-dest", b"document") not in scope["headers"]
-        )
-        kept = self._memory.find(scope["path"]) if is_plain else None
-        if kept is None or kept.generation != await self._watch.find_number():
+        kept = self._memory.find(scope["path"])
+        fields = _selecting_fields(scope["headers"]) if kept else {}
+        if kept is None or not _is_plain(scope, fields) or kept.generation != await self._watch.find_number():
             await reach_loop()
             await self._app(scope, receive, send)
         else:
             answer = kept.representations.answer(fields)
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.body if method == "GET" else b""})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+
+def _is_plain(scope: Message, fields: dict[bytes, bytes]) -> bool:
+    """What a query means, and what a browser shows of a feed, Flask knows."""
+    return (
+        scope["method"] in ("GET", "HEAD") and not scope["query_string"] and _is_short(fields)
+        and (b"sec-fetch-dest", b"document") not in scope["headers"]
+    )
 
 
 def _is_short(fields: dict[bytes, bytes]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
@@ -21,20 +20,19 @@ class Kept:
 
 
 class Memory:
-    """At most so many bytes of documents; the one that was asked for longest ago goes first."""
+    """At most so many bytes of documents; the one that was kept longest ago goes first.
+
+    Each generation has those kept anew that are asked for, so those that nobody asks for are the oldest.
+    """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes, self._size_bytes = most_bytes, 0
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._kept: dict[str, Kept] = {}
         self._lock = Lock()
 
     def find(self, path: str) -> Kept | None:
         """The last that was kept of it, of whichever generation."""
-        with self._lock:
-            kept = self._kept.get(path)
-            if kept:
-                self._kept.move_to_end(path)
-            return kept
+        return self._kept.get(path)
 
     def keep(self, generation: int, document: Document) -> Kept:
         """What a thread has read late takes no newer one's place."""
@@ -51,4 +49,4 @@ class Memory:
         self._kept[path] = kept
         self._size_bytes += kept.representations.size_bytes
         while self._size_bytes > self._most_bytes:
-            self._size_bytes -= self._kept.popitem(last=False)[1].representations.size_bytes
+            self._size_bytes -= self._kept.pop(next(iter(self._kept))).representations.size_bytes

@@ -29,6 +29,10 @@ class Commits:
         header = self._shared[: 2 * _COPY_BYTES]
         return header if header.startswith(_VERSION) and header[:_COPY_BYTES] == header[_COPY_BYTES:] else None
 
+    def are_all_in(self, header: bytes) -> bool:
+        """Whether nothing was committed since ``header`` was read."""
+        return self._shared[: 2 * _COPY_BYTES] == header
+
 
 def map_commits(path: str) -> Commits | None:
     """The WAL-index at ``path``; None if there is none."""

@@ -47,7 +47,7 @@ class SqliteWatch:
         self._number: int | None = None
 
     async def find_number(self) -> int | None:
-        if self._asked_at is not None and self._commits is not None and self._commits.read() == self._asked_at:
+        if self._asked_at and self._commits and self._commits.are_all_in(self._asked_at):
             return self._number
         return self._ask()
 

@@ -70,12 +70,12 @@ def test_it_is_packed_for_who_takes_that(accepted: bytes, is_packed: bool) -> No
     )
 
 
-def test_a_memory_keeps_what_was_asked_for_last_up_to_its_bytes() -> None:
+def test_a_memory_keeps_what_was_kept_last_up_to_its_bytes() -> None:
     memory = Memory(most_bytes=350)
     for name in "abc":
         memory.keep(1, make_document(name, b"x" * 100))
-    assert memory.find("a")
-    memory.keep(1, make_document("d", b"x" * 100))
+    memory.keep(2, make_document("a", b"x" * 100))
+    memory.keep(2, make_document("d", b"x" * 100))
     assert [name for name in "abcd" if memory.find(name)] == ["a", "c", "d"]
 
 

@@ -15,13 +15,13 @@ MOST_OF_ONE = 2
 
 
 class Overloaded(DiglotError):
-    """Too many ask for drawn documents at the same moment. ``path`` is the one that was refused."""
+    """Too many ask for drawn documents of one feed at the same moment."""
 
     code = "overloaded"
 
 
 class DrawingRoom:
-    """How many documents this process draws at once, in all and of one path."""
+    """How many documents this process draws at once, in all and of one feed; the sitemaps count as one more feed."""
 
     def __init__(self, most: int = MOST_AT_ONCE, most_of_one: int = MOST_OF_ONE) -> None:
         self._most, self._most_of_one = most, most_of_one
@@ -29,16 +29,19 @@ class DrawingRoom:
         self._lock = Lock()
 
     @contextmanager
-    def draw(self, path: str) -> Iterator[None]:
+    def draw(self, feed: str) -> Iterator[None]:
         """Hold a place while drawing. Raises Overloaded at once where there is none: waiting would hold a thread."""
         with self._lock:
-            if self._drawn.total() >= self._most or self._drawn[path] >= self._most_of_one:
-                raise Overloaded(path=path)
-            self._drawn[path] += 1
+            if self._is_full(feed):
+                raise Overloaded
+            self._drawn[feed] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._drawn[path] -= 1
-                # Paths come from outside and must not gather.
-                self._drawn += Counter()
+                self._drawn[feed] -= 1
+
+    def _is_full(self, feed: str) -> bool:
+        """A feed of which nothing is being drawn has a place, however many ask for others."""
+        mine = self._drawn[feed]
+        return mine > 0 and (mine >= self._most_of_one or self._drawn.total() >= self._most)

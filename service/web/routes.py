@@ -24,6 +24,8 @@ from service.web import pages
 blueprint = Blueprint("web", __name__)
 
 PAGE_ENTRIES = 25
+# As one feed among those that are drawn.
+SITEMAPS = "sitemaps"
 
 
 @blueprint.get("/feeds.opml")
@@ -45,20 +47,20 @@ def archive(url_name: str, number: int, format: str) -> Response:
     kept = services().memory.find(request.path)
     drawn = kept.representations.document if kept else None
     language = _language(url_name)
-    with services().drawing_room.draw(request.path):
+    with services().drawing_room.draw(language.tag):
         found = find_archive(services().storage, services().profile, language, number, format, drawn)
     return _hand_out(*found) if found else abort(404)
 
 
 @blueprint.get("/sitemap.xml")
 def sitemap_index() -> Response:
-    with services().drawing_room.draw(request.path):
+    with services().drawing_room.draw(SITEMAPS):
         return _serve(sitemaps.find_index(services().storage, services().profile) or abort(404))
 
 
 @blueprint.get("/sitemaps/<int:number>.xml")
 def sitemap(number: int) -> Response:
-    with services().drawing_room.draw(request.path):
+    with services().drawing_room.draw(SITEMAPS):
         return _serve(sitemaps.find_sitemap(services().storage, services().profile, number) or abort(404))
 
 

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 import pytest
 
 from service.drawing import DrawingRoom, Overloaded
 
 
-def test_one_path_takes_no_more_than_its_share() -> None:
+def test_one_feed_takes_no_more_than_its_share() -> None:
     room = DrawingRoom(most=3, most_of_one=2)
-    with room.draw("/a"), room.draw("/a"):
-        with pytest.raises(Overloaded) as refused, room.draw("/a"):
+    with room.draw("zh"), room.draw("zh"):
+        with pytest.raises(Overloaded), room.draw("zh"):
             pass
-        assert refused.value.params == {"path": "/a"}
-        with room.draw("/b"):
+        with room.draw("en"):
             pass
 
 
-def test_all_paths_together_take_no_more_than_the_room_holds() -> None:
+def test_in_a_full_room_a_feed_has_a_second_place_no_more_and_a_first_one_still() -> None:
     room = DrawingRoom(most=3, most_of_one=2)
-    with ExitStack() as drawn:
-        for path in ("/a", "/b", "/c"):
-            drawn.enter_context(room.draw(path))
-        with pytest.raises(Overloaded), room.draw("/d"):
+    with room.draw("zh"), room.draw("zh"), room.draw("en"):
+        with pytest.raises(Overloaded), room.draw("en"):
             pass
-    with room.draw("/d"):
+        with room.draw("fr"):
+            pass
+    with room.draw("en"), room.draw("en"):
         pass
 
 
 def test_a_place_is_free_again_also_after_a_failure() -> None:
     room = DrawingRoom(most=1, most_of_one=1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), room.draw("/a"):
+        with pytest.raises(ZeroDivisionError), room.draw("zh"):
             raise ZeroDivisionError
-    with room.draw("/a"):
+    with room.draw("zh"):
         pass

@@ -35,6 +35,6 @@ def find_archive(
             (release.id, release.withdrawn_at) for release in held
             if release.withdrawn_at and release.edition(language.tag)
         ],
-        updated=max((release.updated_at for release in held), default=generation.published_at),
+        updated=max((release.updated_in(language.tag) for release in held), default=generation.published_at),
     )
     return generation.number, render_archive(profile, listing, format, modified)

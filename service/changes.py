@@ -94,11 +94,28 @@ def stamp_changes(changes: Sequence[Change], stamp: Stamp) -> tuple[list[Change]
         release = dataclasses.replace(
             change.release, updated_at=stamp.instant, modified_at=stamp.second, position=position,
             published_at=change.release.published_at or stamp.instant,
-            withdrawn_at=stamp.instant if change.withdraws else None,
+            withdrawn_at=stamp.instant if change.withdraws else None, edition_updates=_untouched(change),
         )
         stamped.append(dataclasses.replace(change, release=release))
         stamp = Stamp(stamp.instant + TICK, max(stamp.position, position), stamp.second)
     return stamped, dataclasses.replace(stamp, instant=stamp.instant - TICK) if stamped else stamp
+
+
+def _untouched(change: Change) -> dict[str, datetime]:
+    """The editions that a correction leaves as readers know them, and since when they are so.
+
+    To move what they are dated by would show them in feed readers once more.
+    """
+    before, after = change.before, change.release
+    if before is None or change.withdraws or _shared(before) != _shared(after):
+        return {}
+    same = [edition.language for edition in after.editions if edition == before.edition(edition.language)]
+    # What changed elsewhere, as a note does, concerns them all.
+    return {language: before.updated_in(language) for language in same} if len(same) < len(after.editions) else {}
+
+
+def _shared(release: Release) -> tuple[object, ...]:
+    return release.categories, release.contacts, release.media
 
 
 def whole_ms(instant: datetime) -> datetime:

@@ -234,7 +234,7 @@ def _entry(profile: Profile, language: Language, release: Release, edition: Edit
         content_html=content_html(edition, url),
         url=url,
         published=release.published_at or release.updated_at,
-        updated=release.updated_at,
+        updated=release.updated_in(language.tag),
         related=tuple(Related(other.tag, profile.page_url(other, release.slug)) for other in siblings),
         categories=tuple(Category(term, category_name(profile, language.tag, term)) for term in release.categories),
         media=media_in(release.media, profile, language.tag),

@@ -184,18 +184,18 @@ def _list_shelf(
     changed = {change.release.id for change in here}
     live = [known[release_id] for release_id in shelf.live if release_id not in changed and release_id in known]
     live += [change.release for change in here if not change.withdraws and _belongs(change.release, shelf)]
-    live.sort(key=lambda release: release.updated_at, reverse=True)
+    live.sort(key=lambda release: release.updated_in(shelf.language.tag), reverse=True)
     gone = [(change.release.id, change.release.updated_at) for change in reversed(here) if change.withdraws]
     archives = 0 if shelf.category else end.position // ARCHIVE_ENTRIES
     unarchived = [
         release for release in live[most:]
         if not shelf.category and (release.position or 0) > archives * ARCHIVE_ENTRIES
     ]
-    moments = [change.release.updated_at for change in here] or [shelf.updated or end.instant]
+    moments = [change.release.updated_in(shelf.language.tag) for change in here]
     return Listing(
         category=shelf.category, language=shelf.language, releases=live[:most] + unarchived,
         withdrawn=[*gone, *(pair for pair in shelf.withdrawn if pair[0] not in changed)][:most],
-        updated=max(moments), archives=archives,
+        updated=max([*moments, *filter(None, [shelf.updated])], default=end.instant), archives=archives,
     )
 
 

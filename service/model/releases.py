@@ -113,7 +113,7 @@ class Release:
     ``published_at``, at ``public_revision``, and its text is gone from ``withdrawn_at``. ``position`` counts
     releases in the order in which they first went public, from 1. ``unaffected`` are the languages of which
     staff said that this correction doesn't concern them. ``modified_at`` is the second of the last change that
-    readers could see.
+    readers could see; ``edition_updates`` are the editions that were already then what they are now, and since when.
     """
 
     id: uuid.UUID
@@ -138,6 +138,11 @@ class Release:
     public_revision: int | None = None
     position: int | None = None
     modified_at: datetime | None = None
+    edition_updates: Mapping[str, datetime] = field(default_factory=dict)
+
+    def updated_in(self, language: str) -> datetime:
+        """When readers of one edition last saw it change (RFC 4287 section 4.2.15): another's correction is none."""
+        return self.edition_updates.get(language, self.updated_at)
 
     def edition(self, language: str) -> Edition | None:
         return next((e for e in self.editions if e.language == language), None)

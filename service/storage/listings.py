@@ -31,7 +31,7 @@ def replace_listings(tx: sa.Connection, shown: Sequence[Release]) -> None:
     tx.execute(listings.delete().where(listings.c.release_id.in_([release.id for release in shown])))
     rows = [
         {"category": category, "language": language, "position": release.position, "release_id": release.id,
-         "updated_at": release.updated_at, "withdrawn_at": release.withdrawn_at}
+         "updated_at": release.updated_in(language), "withdrawn_at": release.withdrawn_at}
         for release in shown if release.position
         for language in release.languages for category in (ALL, *release.categories)
     ]

@@ -158,6 +158,7 @@ def make_public(tx: sa.Connection, shown: Sequence[Release]) -> None:
     names = ("updated_at", "published_at", "withdrawn_at", "position", "modified_at")
     values = [
         {"key": release.id, "public_revision": release.revision, "set_aside_at": None,
+         "edition_updates": {tag: at.isoformat() for tag, at in release.edition_updates.items()},
          **{name: getattr(release, name) for name in names}}
         for release in shown
     ]
@@ -235,6 +236,7 @@ def _release(row: Any) -> Release:
         set_aside_at=row.set_aside_at, publish_at=row.publish_at, withdrawn_at=row.withdrawn_at,
         withdrawal=_withdrawal(row.withdrawal), public_revision=row.public_revision, position=row.position,
         modified_at=row.modified_at,
+        edition_updates={tag: datetime.fromisoformat(at) for tag, at in (row.edition_updates or {}).items()},
         editions=tuple(Edition(**edition) for edition in document["editions"]),
         authoritative_language=document["authoritative_language"],
         categories=tuple(document["categories"]),

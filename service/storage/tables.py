@@ -56,6 +56,8 @@ releases = sa.Table(
     sa.Column("position", sa.Integer, unique=True),
     # The whole second of the last change that readers could see: an archive's Last-Modified.
     sa.Column("modified_at", Instant),
+    # Since when those editions are as they are that the last change left alone.
+    sa.Column("edition_updates", sa.JSON(none_as_null=True)),
 )
 sa.Index(
     "ix_releases_scheduled", releases.c.publish_at,

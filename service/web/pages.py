@@ -80,6 +80,7 @@ def render_release(
     authoritative = next((p for p in places if p.language.tag == release.authoritative_language), None)
     return _render(
         "release.html", profile, language, places, release=release, edition=edition,
+        updated_at=release.updated_in(language.tag),
         lead=_lead(edition), body=_body(edition, functools.partial(say, ui_language(language.tag))),
         authoritative=authoritative, categories=_categories(profile, language, release),
         corrections=[

@@ -115,7 +115,9 @@ def test_what_the_old_callback_has_taken_meanwhile_the_new_one_is_not_sent_again
 
 
 @WHEN
-@pytest.mark.parametrize("change", [{"categories": ["visits"]}, {"languages": ["en"]}, {"language_choice": "first_available"}])
+@pytest.mark.parametrize("change", [
+    {"categories": ["visits"]}, {"languages": ["en"]}, {"language_choice": "first_available"},
+])
 def test_a_filter_that_changes_takes_nothing_from_what_is_owed(
     wire: Wire, change: dict[str, object], is_in_flight: bool
 ) -> None:

@@ -93,12 +93,13 @@ class Wire:
         return [asked for asked in self.received.asked if asked.number == number]
 
 
-def hire(storage: Storage, clock: Clock, owner: str = "first") -> Courier:
+def hire(storage: Storage, clock: Clock, ca_bundle: str | None = None) -> Courier:
     """A courier that may push to loopback."""
     from service.networks import AllowedNetworks
     from workers.deliver import Courier
     from workers.outbound import Outbound
 
-    courier = Courier(storage, Outbound(AllowedNetworks.parse("127.0.0.0/8")), owner, clock)
+    outbound = Outbound(AllowedNetworks.parse("127.0.0.0/8"), ca_bundle=ca_bundle)
+    courier = Courier(storage, outbound, "first", clock)
     courier.start()
     return courier

@@ -41,7 +41,7 @@ def accept_intent(storage: Storage, intent: Intent) -> None:
 
 def _spend_budget(tx: Transaction, intent: Intent) -> None:
     now, host = intent.created_at, intent.host
-    moments = asked.list_moments(tx, host, now - websub.BUDGET_PERIOD)
+    moments = asked.list_moments(tx, host, now - websub.BUDGET_PERIOD, now)
     if len(moments) >= websub.MOST_AN_HOUR:
         wait = (moments[0] + websub.BUDGET_PERIOD - now).total_seconds()
         raise websub.TooManyVerifications(host=host, wait_seconds=int(wait) + 1)
@@ -62,7 +62,7 @@ def settle_intent(
     with storage.write() as tx:
         if not asked.conclude_intent(tx, intent, state, next_attempt_at):
             return False
-        if state is IntentState.VERIFIED and not asked.is_overtaken(tx, intent):
+        if state is IntentState.VERIFIED and not asked.is_overtaken(tx, intent, now):
             _do(tx, profile, intent, now)
     return True
 

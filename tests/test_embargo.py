@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import gzip
 import itertools
+import re
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +27,39 @@ from service.edge import Services
 from service.formats import FORMATS
 from service.hub import plan_feeds, settle_intent
 from service.messages import load_catalogue
-from service.model import Attempt, Claim, DeliveryState, IntentState, Role
+from service.model import Attempt, Channel, Claim, DeliveryState, Format, IntentState, Role
 from service.publishing import publish_due
 from service.releases import publish_scheduled
+from service.replays import plan_replays
 from service.retries import CLAIM
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
 from service.storage.websub import claim_intents
-from tests.conftest import VAULT, RecordingQueue, StoppedClock, bearer
+from tests.conftest import ROOT, SECRET_KEY, VAULT, RecordingQueue, StoppedClock, bearer
 from tests.media import jpeg
 from tests.services.postgres import Postgres
+from workers import context
+from workers.channels import CHANNELS
+from workers.outbound import Mail, Response
 
 # In the headline, the text, the notes and the reason of each secret.
 WORD, CHINESE_WORD = "Zanzibar", "坦桑尼亚"
 UNKNOWN = "01990000-0000-7000-8000-00000000dead"
 Seen = tuple[int, list[tuple[str, str]], bytes]
+LANGUAGES = ["zh-Hans", "en"]
+# Drawn by lot, between the parts of a message.
+BOUNDARY = re.compile(rb"={15}\d+==")
+# Of every channel and every format one; WebSub is asked for at the hub.
+ORDERS: list[dict[str, Any]] = [
+    {"channel": "webhook", "callback": "http://127.0.0.1:9/"},
+    {"channel": "webhook", "callback": "http://127.0.0.1:9/ninjs", "format": "ninjs"},
+    {"channel": "webhook", "callback": "http://127.0.0.1:9/atom", "format": "atom", "languages": ["en"]},
+    {"channel": "email", "callback": "mailto:desk@daily.example"},
+    {
+        "channel": "wordpress", "callback": "https://daily.example/wp-json", "username": "press",
+        "application_password": "abcd EFGH 1234 ijkl MNOP 5678",
+    },
+]
 
 
 class Ids:
@@ -64,16 +84,15 @@ class Room:
     client: FlaskClient = field(init=False)
     secrets: list[str] = field(default_factory=list)
     public: list[str] = field(default_factory=list)
+    channels: set[Channel] = field(default_factory=set)
     slugs: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.client = create_app(self.services).test_client()
         self.staff, self.partner = self._make_key(Role.STAFF), self._make_key(Role.PARTNER, "P")
-        order = {
-            "partner": "P", "channel": "webhook", "callback": "http://127.0.0.1:9/", "languages": ["zh-Hans", "en"],
-        }
-        self.public.append(self.call("/v1/subscriptions", order)["id"])
+        for order in ORDERS:
+            self.public.append(self.call("/v1/subscriptions", {"partner": "P", "languages": LANGUAGES, **order})["id"])
         for topic in ("/feeds/en.atom", "/feeds/zh.json", "/feeds/en/events.rss"):
             self._subscribe_by_websub(topic)
 
@@ -117,15 +136,18 @@ class Room:
         return release
 
     def swap(self) -> list[bytes]:
-        """What the workers do; the bodies that couriers take."""
+        """What the workers do; the bodies that couriers take, and all that each channel says."""
         while publish_scheduled(self.services.storage, self.clock()):
             pass
         publish_due(self.services.storage, self.services.profile, self.clock)
         plan_due(self.services.storage, self.services.profile, self.clock)
+        plan_replays(self.services.storage, self.services.profile, self.clock)
         taken: list[bytes] = []
         plan_feeds(self.services.storage, self.clock)
         while held := self._claim():
-            taken += [claim.body + str(claim.link).encode() for claim in held]
+            for claim in held:
+                taken += [claim.body + str(claim.link).encode(), *say_all(claim, self.clock())]
+                self.channels.add(claim.channel)
             outcomes = [
                 Outcome(
                     claim=claim, state=DeliveryState.DELIVERED, next_attempt_at=None,
@@ -141,6 +163,19 @@ class Room:
         now = self.clock()
         with self.services.storage.write() as tx:
             return claims.claim_due(tx, "me", limit=99, now=now, until=now + CLAIM)
+
+
+def say_all(claim: Claim, now: datetime) -> Iterator[bytes]:
+    """What the channel sends, to a partner who takes everything."""
+    conversation = CHANNELS[claim.channel](claim, now)
+    with suppress(StopIteration):
+        said = next(conversation)
+        for number in range(99):
+            if isinstance(said, Mail):
+                yield BOUNDARY.sub(b"", said.message)
+            else:
+                yield f"{said}{said.headers}{said.form}".encode() + said.body
+            said = conversation.send(Response(status=201, error=None, duration_ms=1, body=b'{"id": %d}' % number))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -170,9 +205,18 @@ def make_room(
 
 
 @pytest.fixture
-def database_url() -> str:
-    """The settings' own is not used here."""
-    return "sqlite:///unused.sqlite3"
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Those of the workers too, with a mail server that nobody asks; the database is the room's own."""
+    variables = {
+        "DIGLOT_DATA_DIR": str(tmp_path), "DIGLOT_PROFILE": str(ROOT / "newsroom.json"),
+        "DIGLOT_ALLOW_NETWORKS": "127.0.0.0/8", "DIGLOT_SECRET_KEY": SECRET_KEY,
+        "DIGLOT_SMTP_URL": "smtp://127.0.0.1:9", "DIGLOT_MAIL_FROM": "press@news.example",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    context.settings.cache_clear()
+    yield context.settings()
+    context.settings.cache_clear()
 
 
 def hub_form(topic: str) -> dict[str, str]:
@@ -212,10 +256,24 @@ def live(room: Room, ids: Ids, *, has_secrets: bool) -> list[bytes]:
         ids.secret = False
     corrected = copy.deepcopy(room.document) | {"change_note": {"en": "A date."}, "siblings": "unaffected"}
     corrected["editions"]["en"]["headline"] = "Public number 1 corrected"
-    room.call(f"/v1/releases/{room.public[1]}", corrected, method="PUT")
-    room.call(f"/v1/releases/{room.public[2]}/withdraw", {"reason": {"en": "An error."}})
+    room.call(f"/v1/releases/{room.public[len(ORDERS)]}", corrected, method="PUT")
+    room.call(f"/v1/releases/{room.public[len(ORDERS) + 1]}/withdraw", {"reason": {"en": "An error."}})
     room.clock.advance(seconds=40)
-    return pushed + room.swap()
+    pushed += room.swap()
+    return pushed + send_once_more(room)
+
+
+def send_once_more(room: Room) -> list[bytes]:
+    """All that ever was, to each partner, and a test."""
+    for subscription_id in room.public[:len(ORDERS)]:
+        path = f"/v1/subscriptions/{subscription_id}"
+        room.call(f"{path}/replay", {"since": (room.clock() - timedelta(days=9)).isoformat(timespec="seconds")})
+        room.call(f"{path}/test")
+    again: list[bytes] = []
+    while more := room.swap():
+        again += more
+    assert len(again) > 6 * len(ORDERS)
+    return again
 
 
 def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
@@ -297,6 +355,8 @@ def test_no_route_and_no_push_tells_of_what_is_not_public(
         rooms.append(room)
         secrets += room.secrets
     assert pushed[0] == pushed[1] and len(pushed[0]) > 4
+    assert rooms[0].channels == set(CHANNELS), "a channel is new: say in ORDERS how it is ordered"
+    assert {order.get("format", "diglot") for order in ORDERS} == set(Format), "a format is new: order it"
     assert sum(b'rel="self"' in body for body in pushed[0]) > 4, "no feed was sent to its subscribers"
     words = [word.lower().encode() for word in (WORD, CHINESE_WORD, *secrets)]
     assert not any(word in body for word in words for body in map(bytes.lower, pushed[0]))

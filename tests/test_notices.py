@@ -193,6 +193,15 @@ def test_a_pause_that_nobody_could_be_told_of_for_a_day_is_told_nobody_any_more(
     assert mailbox.received == []
 
 
+def test_a_pause_of_before_a_clock_was_set_back_is_told_at_once(
+    pause: Pause, tell: Tell, mailbox: Mailbox, clock: StoppedClock
+) -> None:
+    pause()
+    clock.advance(days=-30)
+    tell()
+    assert len(mailbox.messages()) == 1
+
+
 def test_what_is_resumed_before_it_was_told_is_told_nobody(
     pause: Pause, tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
 ) -> None:

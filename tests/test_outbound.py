@@ -4,76 +4,16 @@ from __future__ import annotations
 
 import gzip
 import socket
-import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from service.networks import AllowedNetworks
+from tests.raw import Behave, answer, drip, flood, reset, run_partner
 from workers.outbound import Outbound, Request, Response
 
 RESPONSE_LIMIT = 16_384
 LOOPBACK = AllowedNetworks.parse("127.0.0.0/8")
-Behave = Callable[[socket.socket, threading.Event], None]
-
-
-def answer(raw: bytes) -> Behave:
-    return lambda connection, _over: connection.sendall(raw)
-
-
-def drip(raw: bytes) -> Behave:
-    def behave(connection: socket.socket, over: threading.Event) -> None:
-        for byte in raw:
-            connection.sendall(bytes([byte]))
-            if over.wait(0.1):
-                return
-
-    return behave
-
-
-def flood(start: bytes, chunk: bytes) -> Behave:
-    def behave(connection: socket.socket, over: threading.Event) -> None:
-        connection.sendall(start)
-        while not over.is_set():
-            connection.sendall(chunk)
-
-    return behave
-
-
-@contextmanager
-def run_partner(behave: Behave) -> Iterator[tuple[str, list[object]]]:
-    """A raw server that reads a request's head and then behaves; its URL, and who connected."""
-    over, accepted = threading.Event(), []
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            try:
-                connection.recv(65536)
-                behave(connection, over)
-            except OSError:
-                return
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, peer = listener.accept()
-            except OSError:
-                return
-            accepted.append(peer)
-            threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/", accepted
-    finally:
-        over.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
 
 
 def post(url: str, allowed: AllowedNetworks = LOOPBACK, deadline_seconds: float = 0.6) -> Response:
@@ -158,18 +98,15 @@ def test_more_than_was_announced_is_not_read() -> None:
     assert (response.status, response.body) == (200, b"ok")
 
 
-def reset(connection: socket.socket, _over: threading.Event) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf")
-    # Closed so, it sends a reset.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
 def test_a_reset_in_the_midst_is_no_success() -> None:
     with run_partner(reset) as (url, _):
         assert post(url).error == "connection_lost"
 
 
-@pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nshort"])
+@pytest.mark.parametrize("raw", [
+    b"", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nshort", b"HTTP/1.1 200 OK\r\ncontent-len",
+    b"HTTP/1.1 200 OK\r\nx: y\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n",
+])
 def test_a_lost_connection_is_no_success(raw: bytes) -> None:
     with run_partner(answer(raw)) as (url, _):
         assert post(url).error == "connection_lost"
@@ -204,7 +141,11 @@ def test_a_url_that_is_none_is_an_answer_not_a_crash(url: str) -> None:
 
 
 def test_plain_text_behind_https_fails_the_handshake() -> None:
-    with run_partner(answer(OK)) as (url, _):
+    def speak_plainly(connection: socket.socket, _over: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(OK)
+
+    with run_partner(speak_plainly, is_secure=True) as (url, _):
         assert post(url.replace("http:", "https:")).error == "tls_failed"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
+from datetime import datetime, timedelta
 from typing import Any
 
+from celery.schedules import schedule
 from celery.signals import setup_logging
 
 from service.queue import SWEEP, make_celery
@@ -15,6 +17,15 @@ SWEEP_SECONDS = 2.0
 
 # Celery's caution about root is for workers that unpickle; ours take JSON without arguments.
 warnings.filterwarnings("ignore", message="You're running the worker with superuser")
+
+
+class Steady(schedule):
+    """Every so many seconds, also after a clock was set back: Celery by itself waits until that has caught up."""
+
+    def remaining_estimate(self, last_run_at: datetime) -> timedelta:
+        remaining: timedelta = super().remaining_estimate(last_run_at)
+        return remaining if remaining <= self.run_every else timedelta()
+
 
 app = make_celery(
     context.redis_url(),
@@ -27,7 +38,7 @@ app = make_celery(
     beat_schedule={
         "sweep": {
             "task": SWEEP,
-            "schedule": SWEEP_SECONDS,
+            "schedule": Steady(SWEEP_SECONDS),
             # While no worker is up, sweeps must not pile up.
             "options": {"expires": SWEEP_SECONDS * 2},
         },

@@ -115,6 +115,7 @@ class Transfer:
         self._started_at = time.monotonic()
         self._body, self._body_room, self._header_room = bytearray(), response_limit, _HEADER_LIMIT
         self._headers: dict[str, str] = {}
+        self._has_head = False
         # Why the transfer was stopped by us; curl knows only that it was.
         self._stop: str | None = None
 
@@ -142,7 +143,9 @@ class Transfer:
             self._headers[name.strip().lower()] = value.strip()
         elif line.startswith(b"HTTP/"):
             # An interim response (RFC 9110 section 15.2) came before this one.
-            self._headers = {}
+            self._headers, self._has_head = {}, False
+        elif not line.strip():
+            self._has_head = True
         return len(line)
 
     def take_body(self, data: bytes) -> int:
@@ -155,6 +158,9 @@ class Transfer:
 
     def conclude(self, code: int, status: int) -> Response:
         duration_ms = round((time.monotonic() - self._started_at) * 1000)
+        if code == pycurl.E_OK and not self._has_head:
+            # Curl takes a connection that was closed in the midst of a head for its end (RFC 9112 section 8).
+            code = pycurl.E_PARTIAL_FILE
         if code == pycurl.E_OK or self._stop == "cut":
             return Response(
                 status=status, error=None, duration_ms=duration_ms, headers=self._headers, body=bytes(self._body),

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from service.model import Notice, SubscriptionState
-from service.retries import TELL_WITHIN
+from service.retries import LONGEST_WAIT, TELL_WITHIN
 from service.storage.sets import among
 from service.storage.subscriptions import list_by_ids
 from service.storage.tables import notices, subscriptions
@@ -45,4 +45,6 @@ def _is_due(now: datetime) -> sa.ColumnElement[bool]:
         subscriptions.c.id == notices.c.subscription_id, subscriptions.c.state == SubscriptionState.PAUSED
     )
     due_at = notices.c.next_attempt_at
-    return sa.and_(due_at > now - TELL_WITHIN, due_at <= now, is_paused)
+    # What lies that far ahead was put off before a clock was set back.
+    is_time = sa.or_(sa.and_(due_at > now - TELL_WITHIN, due_at <= now), due_at > now + LONGEST_WAIT)
+    return sa.and_(is_time, is_paused)

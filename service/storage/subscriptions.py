@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from service.model import STANDING, Channel, Format, LanguageChoice, Subscription, SubscriptionState
 from service.networks import host_of
+from service.retries import LONGEST_WAIT
 from service.storage.tables import subscriptions
 
 
@@ -73,7 +74,9 @@ def batch_standing(tx: sa.Connection, *, size: int) -> Iterator[list[Subscriptio
 
 def hold(tx: sa.Connection, subscription_id: uuid.UUID, until: datetime) -> None:
     """Its receiver wants nothing before then."""
-    later = sa.or_(subscriptions.c.held_until.is_(None), subscriptions.c.held_until < until)
+    held = subscriptions.c.held_until
+    # What lies that far ahead was asked for before a clock was set back.
+    later = sa.or_(held.is_(None), held < until, held > until + LONGEST_WAIT)
     change = subscriptions.update().where(subscriptions.c.id == subscription_id, later)
     tx.execute(change.values(held_until=until))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +22,9 @@ from service.model import (
 )
 from service.storage.subscriptions import find_subscription, list_by_ids
 from service.storage.tables import deliveries, documents, intents, subscriptions
+
+# No intent is put off, and none is claimed, for so long.
+FURTHEST = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,14 @@ def count_waiting(tx: sa.Connection, *, host: str | None = None) -> int:
     return tx.execute(query.where(intents.c.host == host) if host else query).scalar_one()
 
 
-def list_moments(tx: sa.Connection, host: str, since: datetime) -> Sequence[datetime]:
-    """When callbacks on this host were to be asked, oldest first; denials are ours."""
+def list_moments(tx: sa.Connection, host: str, since: datetime, now: datetime) -> Sequence[datetime]:
+    """When callbacks on this host were to be asked, oldest first; denials are ours.
+
+    What lies ahead of `now` was before a clock was set back.
+    """
     query = sa.select(intents.c.created_at).where(
-        intents.c.host == host, intents.c.created_at > since, intents.c.mode != IntentMode.DENIED
+        intents.c.host == host, intents.c.created_at > since, intents.c.created_at <= now,
+        intents.c.mode != IntentMode.DENIED,
     )
     return tx.execute(query.order_by(intents.c.created_at)).scalars().all()
 
@@ -77,7 +84,8 @@ def claim_intents(tx: sa.Connection, owner: str, *, limit: int, now: datetime, u
     """Hold up to `limit` due intents until `until`, the oldest of each host that is not being asked just now."""
     held = intents.alias("held")
     is_asked = sa.exists().where(
-        held.c.host == intents.c.host, held.c.state == IntentState.DUE, held.c.claim_until > now
+        held.c.host == intents.c.host, held.c.state == IntentState.DUE,
+        held.c.claim_until > now, held.c.claim_until <= now + FURTHEST,
     )
     rank = sa.func.row_number().over(partition_by=intents.c.host, order_by=intents.c.id)
     ranked = sa.select(intents.c.id, rank.label("rank")).where(_is_due(now), ~is_asked).subquery()
@@ -106,11 +114,14 @@ def conclude_intent(
     return tx.execute(change.values(**values, **kept)).rowcount == 1
 
 
-def is_overtaken(tx: sa.Connection, intent: Intent) -> bool:
-    """Whether the same subscriber has confirmed something newer already."""
+def is_overtaken(tx: sa.Connection, intent: Intent, now: datetime) -> bool:
+    """Whether the same subscriber has confirmed something newer already.
+
+    What lies ahead of `now` is older: a clock has been set back since.
+    """
     newer = sa.exists().where(
         intents.c.topic == intent.topic, intents.c.callback == intent.callback, intents.c.id > intent.id,
-        intents.c.state == IntentState.VERIFIED,
+        intents.c.state == IntentState.VERIFIED, intents.c.created_at <= now,
     )
     return tx.execute(sa.select(newer)).scalar_one()
 
@@ -200,10 +211,12 @@ def retire_older_states(tx: sa.Connection, delivery_ids: Sequence[uuid.UUID]) ->
 
 
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        intents.c.state == IntentState.DUE, intents.c.next_attempt_at <= now,
-        sa.or_(intents.c.claim_until.is_(None), intents.c.claim_until <= now),
+    """Those whose time has come, and those that were put off or claimed before a clock was set back."""
+    is_free = sa.or_(
+        intents.c.claim_until.is_(None), intents.c.claim_until <= now, intents.c.claim_until > now + FURTHEST
     )
+    at = intents.c.next_attempt_at
+    return sa.and_(intents.c.state == IntentState.DUE, sa.or_(at <= now, at > now + FURTHEST), is_free)
 
 
 def _intent(row: Any) -> Intent:

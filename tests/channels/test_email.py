@@ -106,6 +106,8 @@ def test_one_click_unsubscribes_as_mail_programs_expect(
     [message] = mailbox.messages()
     link = f"{context.profile().base_url}/unsubscribe/{make_token(claim.subscription_id, 'whsec_x')}"
     assert message["list-unsubscribe"] == f"<{link}>"
+    # As it is sent, and not as Python decodes it.
+    assert f"\r\nList-Unsubscribe: <{link}>\r\n".encode() in mailbox.received[0][2]
     assert message["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
     assert link in message.get_body(["plain"]).get_content()
     assert link in message.get_body(["html"]).get_content()

@@ -7,6 +7,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.model import DeliveryState
 from service.retries import (
@@ -83,6 +85,13 @@ def test_after_the_last_wait_a_delivery_is_given_up() -> None:
 ])
 def test_retry_after_is_heeded_upward_and_capped(value: str, wait: timedelta) -> None:
     assert decide(1, 503, {"retry-after": value}, NOW, NoChance()).next_attempt_at == NOW + wait
+
+
+@given(st.text() | st.from_regex(r"[A-Za-z]{0,3},? ?[0-9]{0,3} [A-Z][a-z]{2} [0-9]{0,9} [0-9:]{0,9} ?[A-Z0-9+-]{0,9}"))
+def test_no_retry_after_breaks_anything_or_waits_for_longer_than_a_day(value: str) -> None:
+    for now in (NOW, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC) - LONGEST_RETRY_AFTER):
+        at = decide(1, 503, {"retry-after": value}, now, NoChance()).next_attempt_at
+        assert at and WAITS[0] <= at - now <= LONGEST_RETRY_AFTER
 
 
 @pytest.mark.parametrize(("status", "headers", "holds"), [

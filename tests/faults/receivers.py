@@ -11,13 +11,30 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A push as it came, whatever it was answered; the headers by their names in small letters."""
+
+    number: int
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def message_id(self) -> str:
+        return self.headers["webhook-id"]
+
+
 @dataclass
 class Received:
-    """What came: receiver's number to the (message id, id of its release or subscription) of each push, in order."""
+    """What came: receiver's number to the (message id, id of its release or subscription) of each push, in order.
+
+    ``asked`` are all that came, also those that were not taken.
+    """
 
     hanging: set[int] = field(default_factory=set)
     on_push: Callable[[int], None] = lambda _count: None
     answer: Callable[[int], int] = lambda _number: 204
+    asked: list[Asked] = field(default_factory=list)
     pushes: dict[int, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     release_all: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,7 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         received, number = self.server.received, int(self.path.strip("/"))
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        body = json.loads(raw)
+        received.asked.append(Asked(number, {name.lower(): value for name, value in self.headers.items()}, raw))
         if number in received.hanging:
             received.release_all.wait(30)
             return

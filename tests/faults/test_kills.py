@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,12 +100,16 @@ def recorded(service: Service, posted: set[str]) -> bool:
 def test_a_release_survives_an_api_killed_right_after_its_commit(
     service: Service, receivers: tuple[str, Received], release_document: dict[str, Any]
 ) -> None:
-    """The broker is frozen, so the API hangs between its commit and its nudge, and there it dies."""
+    """The broker is frozen, so the API hangs between its commit and its nudge, and there it dies.
+
+    The client, who was told nothing, repeats itself under the same Idempotency-Key, and it is one release.
+    """
     base_url, received = receivers
     service.start_all()
     subscribe_all(service, base_url, 3)
     service.valkey.freeze()
-    posting = threading.Thread(target=lambda: service.try_call("/v1/releases", release_document))
+    post = functools.partial(service.try_call, "/v1/releases", release_document, headers={"Idempotency-Key": "k"})
+    posting = threading.Thread(target=post)
     posting.start()
     [release_id] = wait_until(lambda: accepted(service), "the release is committed", service.read_logs)
     service.kill("web")
@@ -113,6 +119,11 @@ def test_a_release_survives_an_api_killed_right_after_its_commit(
         lambda: all(received.releases_of(number) == {release_id} for number in range(3)),
         "the sweep finds the release", service.read_logs,
     )
+    service.start("web")
+    status, body = wait_until(lambda: (answer := post())[0] and answer, "the API answers again", service.read_logs)
+    assert (status, json.loads(body)["id"]) == (201, release_id)
+    assert accepted(service) == [release_id]
+    assert received.repeats() == 0
 
 
 def accepted(service: Service) -> list[str]:

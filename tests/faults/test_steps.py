@@ -205,3 +205,4 @@ def test_a_database_that_restarts_in_the_midst_costs_nothing(
     await_delivered(service, RECEIVERS)
     assert all(received.releases_of(number) == {release_id} for number in range(RECEIVERS))
     assert received.ids_are_stable()
+    assert received.repeats() <= RECEIVERS

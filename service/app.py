@@ -14,8 +14,8 @@ from service.api.problems import answer_http_error, install_problems
 from service.api.query import check_query
 from service.edge import Services, install
 from service.representations import SAFETY_HEADERS
+from service.web import failures, routes, unsubscribing
 from service.web import media as web_media
-from service.web import routes, unsubscribing
 
 
 def create_app(services: Services) -> Flask:
@@ -32,6 +32,8 @@ def create_app(services: Services) -> Flask:
     app.before_request(check_query)
     app.after_request(add_safety_headers)
     app.after_request(stay_on_host)
+    # Called first, for the last registered is.
+    app.after_request(failures.show_to_people)
     for part in (
         releases, history, media, subscriptions, replays, hub, keys, audit, health, docs, web_media, unsubscribing,
         routes,

@@ -16,22 +16,25 @@ from service.errors import ConfigurationError, StorageUnavailable
 from service.handover import begin_at_once, work_in_turns
 from service.hatch import Hatch
 from service.queue import Queue
+from service.starting import refuse_plainly
 from service.storage import Storage
 from service.vault import open_vault
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-settings = read_settings()
-if settings.redis_url is None:
-    raise ConfigurationError(reason="the web service needs DIGLOT_REDIS_URL; `diglot run` brings a broker of its own")
-
-services = Services(
-    settings=settings,
-    profile=load_profile(settings.profile_path),
-    storage=Storage(settings.database_url, vault=open_vault(settings)),
-    queue=Queue(settings.redis_url),
-    clock=utc_now,
-)
+with refuse_plainly():
+    settings = read_settings()
+    if settings.redis_url is None:
+        raise ConfigurationError(
+            reason="the web service needs DIGLOT_REDIS_URL; `diglot run` brings a broker of its own"
+        )
+    services = Services(
+        settings=settings,
+        profile=load_profile(settings.profile_path),
+        storage=Storage(settings.database_url, vault=open_vault(settings)),
+        queue=Queue(settings.redis_url),
+        clock=utc_now,
+    )
 
 
 def find_caller(authorization: str) -> UUID | None:

@@ -347,7 +347,7 @@ def test_a_size_reads_as_the_language_writes_numbers(byte_length: int, shown: st
     release = dataclasses.replace(RELEASE, editions=(edition,), media=(file,))
     page = read(render_release(dataclasses.replace(PROFILE, languages=(french,)), french, release, edition))
     [files] = [section for section in page.iter("section") if section.attrib["aria-labelledby"] == "files"]
-    assert text_of(files, "span").replace("\u202f", " ").replace("\xa0", " ") == shown
+    assert text_of(next(files.iter("li")), "span").replace("\u202f", " ").replace("\xa0", " ") == shown
 
 
 def test_a_language_that_the_catalogue_does_not_know_still_has_its_own_dates_and_direction() -> None:
@@ -387,3 +387,27 @@ def test_the_page_of_feeds_names_itself_in_every_language(language: Language, ed
     page = read(render_feeds(PROFILE, language))
     assert alternates(page)["en"] == "https://news.example/en/feeds/"
     assert [link.attrib["href"] for link in links(page, "canonical")] == [PROFILE.feeds_url(language)]
+
+
+def test_our_words_and_borrowed_ones_say_their_language_where_the_page_is_in_another() -> None:
+    """A screen reader must not read English as French (WCAG 3.1.2), nor an Arabic line run through an English label."""
+    french = Language("fr", "fr", "Français")
+    profile = dataclasses.replace(
+        PROFILE, languages=(*PROFILE.languages, french), description={"zh-Hans": "临江各院校的消息"}
+    )
+    edition = dataclasses.replace(EDITIONS[1], language="fr", headline="Une délégation", body_html="<p>Douze.</p>")
+    release = dataclasses.replace(WITH_MEDIA, editions=(*EDITIONS, edition))
+    page = read(render_release(profile, french, release, edition))
+    said = {(e.attrib["lang"], e.attrib.get("dir"), "".join(e.itertext())) for e in page.iter() if "lang" in e.attrib}
+    assert {
+        ("en", "ltr", "Published"), ("en", "ltr", "Skip to the text"), ("en", "ltr", "Files"),
+        ("zh-Hans", None, "摄影：顾念"),
+    } <= said
+    assert [a.attrib["lang"] for a in next(page.iter("nav")).iter("a")] == ["zh-Hans", "en"]
+    shown = read(render_list(profile, french, [(release, edition)], None))
+    assert [e.attrib["lang"] for e in shown.iter("p") if e.get("class") == "lead"] == ["zh-Hans"]
+    assert "<span lang" not in render_release(PROFILE, EN, RELEASE, EDITIONS[1])
+    problem = read(render_problem(profile, french, "Gone", "It is <gone>."))
+    assert [(e.attrib["lang"], e.text) for e in next(problem.iter("main")).iter("span")][:2] == [
+        ("en", "Gone"), ("en", "It is <gone>."),
+    ]

@@ -8,15 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery.schedules import schedule
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
 
 from service.queue import SWEEP, make_celery
+from service.starting import refuse_plainly
 from workers import context
 
 SWEEP_SECONDS = 2.0
 
 # Celery's caution about root is for workers that unpickle; ours take JSON without arguments.
 warnings.filterwarnings("ignore", message="You're running the worker with superuser")
+
+with refuse_plainly():
+    broker_url = context.redis_url()
 
 
 class Steady(schedule):
@@ -28,7 +32,7 @@ class Steady(schedule):
 
 
 app = make_celery(
-    context.redis_url(),
+    broker_url,
     include=["workers.publish", "workers.deliver", "workers.verify", "workers.notify", "workers.sweep"],
     # Acknowledged only when done, so that a task of a killed worker comes again.
     task_acks_late=True,
@@ -46,11 +50,21 @@ app = make_celery(
 )
 
 
+@worker_init.connect
+def look_first(**_: Any) -> None:
+    """A worker that can open no secret or knows no newsroom would take tasks and fail each; beat needs neither."""
+    with refuse_plainly():
+        context.profile()
+        context.storage()
+
+
 @setup_logging.connect
 def configure_logging(**_: Any) -> None:
     """Our own form, in place of Celery's, which logs the arguments of tasks."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("celery.beat").setLevel(logging.WARNING)
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+    # Each sweep that came too late, and there is one for every two seconds that no worker was up.
+    logging.getLogger("celery.worker.request").setLevel(logging.WARNING)
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

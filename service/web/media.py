@@ -17,6 +17,10 @@ blueprint = Blueprint("web_media", __name__)
 
 # The name is made from the bytes, so they never change.
 FOREVER = "public, max-age=31536000, immutable"
+# Who opens a picture or a recording by itself sees the browser's own page of it, with styles in it.
+_FILE_POLICY = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
+# Safari shows no PDF in a sandbox; browsers' PDF viewers keep its scripts away from the site by themselves.
+_PDF_POLICY = "frame-ancestors 'none'"
 
 
 @blueprint.get("/media/<file_name>")
@@ -46,9 +50,7 @@ def _send(stored: StoredMedium, cache_control: str) -> Response:
         last_modified=stored.created_at, as_attachment=not inline, download_name=stored.name or stored.file_name,
     )
     response.headers["Cache-Control"] = cache_control
-    # Safari shows no PDF in a sandbox; browsers' PDF viewers keep its scripts away from the site by themselves.
-    confined = "frame-ancestors 'none'" if stored.type == "application/pdf" else "sandbox; default-src 'none'"
-    response.headers["Content-Security-Policy"] = confined
+    response.headers["Content-Security-Policy"] = _PDF_POLICY if stored.type == "application/pdf" else _FILE_POLICY
     return response
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -17,14 +17,15 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, get_timezone_name
 from babel.units import format_unit
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from service.config import Language, Profile
+from service.config import Language, Profile, script_of
 from service.directory import ListedFeed, list_feeds, opml_path
 from service.formats import FORMATS
 from service.formats.notation import document_url
 from service.formats.opml import OPML
 from service.messages import UiLanguage, say, ui_language
-from service.model import Category, Edition, Release, Revision
+from service.model import Category, Edition, Medium, Release, Revision
 from service.receipts import Receiver
 from service.release_media import PATH as MEDIA_PATH
 from service.release_media import media_in
@@ -33,6 +34,8 @@ from service.views import iso
 
 # No attribute that was let in holds a bare angle bracket.
 _WIDE = re.compile(r"(<(?:table|pre)\b[^<>]*>|</(?:table|pre)>)")
+# What our own sentences are written in.
+_WORDS_TAGS: Mapping[UiLanguage, str] = {"zh": "zh-Hans", "en": "en"}
 _FORMAT_NAMES = {"atom": "Atom", "rss": "RSS", "json": "JSON Feed"}
 
 
@@ -86,7 +89,7 @@ def render_release(
         corrections=[
             (revision.created_at, *_told(profile, revision.release.change_note, language)) for revision in corrections
         ],
-        media=media_in(release.media, profile, language.tag),
+        media=_media(profile, language, release),
     )
 
 
@@ -154,25 +157,39 @@ def _render(
 ) -> str:
     locale = _locale(language.tag)
     words = functools.partial(say, ui_language(language.tag))
+    mark = _mark_words(language)
+    description, description_language = _told(profile, profile.description, language)
     zone = ZoneInfo(profile.time_zone)
     others = places or [Place(other, profile.list_url(other)) for other in profile.languages]
     return _environment().get_template(template).render(
         profile=profile,
         language=language,
         newsroom=profile.text_in(profile.name, language.tag),
-        description=profile.text_in(profile.description, language.tag),
+        description=description,
+        description_language=description_language,
         direction="rtl" if locale.text_direction == "rtl" else "ltr",
         places=places,
         siblings=[place for place in others if place.language != language],
         feeds=list(_feeds(profile, language)),
         lists=list(_lists(profile, language)),
-        say=words,
+        # For titles and attributes, which hold no element.
+        say_plainly=words,
+        say=lambda key, **params: mark(words(key, **params)),
+        mark=mark,
         moment=functools.partial(_moment, locale, zone, words),
         date=functools.partial(_date, locale, zone),
         size=functools.partial(_size, locale),
         local=functools.partial(_local, profile),
         **parts,
     )
+
+
+def _mark_words(language: Language) -> Callable[[str], str]:
+    """Our own words, said to be in their language where no sentences of ours are in the page's (WCAG 3.1.2)."""
+    words = _WORDS_TAGS[ui_language(language.tag)]
+    if (language.tag.partition("-")[0], language.script) == (words.partition("-")[0], script_of(words)):
+        return str
+    return functools.partial(Markup('<span lang="{}" dir="ltr">{}</span>').format, words)
 
 
 def _feeds(profile: Profile, language: Language) -> Iterator[FeedLink]:
@@ -226,6 +243,14 @@ def _body(edition: Edition, words: Any) -> str:
             depth -= 1
             pieces += [] if depth else ["</div>"]
     return "".join(pieces)
+
+
+def _media(profile: Profile, language: Language, release: Release) -> list[tuple[Medium, str]]:
+    """Each as it is told in this language, and the language of its credit, which may be another."""
+    told = media_in(release.media, profile, language.tag)
+    return [
+        (medium, _told(profile, kept.credit, language)[1]) for medium, kept in zip(told, release.media, strict=True)
+    ]
 
 
 def _categories(profile: Profile, language: Language, release: Release) -> list[Category]:

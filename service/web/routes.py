@@ -217,10 +217,14 @@ def is_for_people() -> bool:
 
 def missing_page() -> Response:
     """That there is nothing, in the language of the path, else in the reader's."""
-    named = services().profile.find_language_by_url_name(request.path.split("/")[1])
-    response = _missing(named or _wanted())
+    response = _missing(page_language())
     response.vary.update(("Accept", "Accept-Language"))
     return response
+
+
+def page_language() -> Language:
+    """The newsroom's language that the path names, else the reader's."""
+    return services().profile.find_language_by_url_name(request.path.split("/")[1]) or _wanted()
 
 
 def _wanted() -> Language:

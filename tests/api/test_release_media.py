@@ -258,7 +258,7 @@ def test_what_a_browser_can_t_show_is_offered_for_download(
     answer = fetch(client, path_of(medium))
     assert answer.headers["Content-Disposition"].startswith(disposition)
     assert "filename*=UTF-8''%E6%97%A5%E7%A8%8B" in answer.headers["Content-Disposition"]
-    assert answer.headers["Content-Security-Policy"] == policy
+    assert answer.headers["Content-Security-Policy"].startswith(policy)
 
 
 def test_a_picture_in_the_text_alone_is_public_with_it(

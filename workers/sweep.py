@@ -27,7 +27,7 @@ def sweep() -> None:
         lines.wake_misdated(tx, now)
     with context.storage().read() as tx:
         open_events = (
-            events.list_unpublished(tx, limit=1) or events.list_unplanned(tx, limit=1)
+            events.list_unpublished(tx, limit=1) or events.find_unplanned(tx)
             or events.list_unplanned_feeds(tx, limit=1)
         )
         unasked = websub.has_due(tx, now)

@@ -152,6 +152,8 @@ events = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("published_at", Instant),
     sa.Column("planned_at", Instant),
+    # The last of the subscriptions, by their ids, whose turn has come.
+    sa.Column("planned_to", sa.Uuid),
     sa.Column("set_aside_at", Instant),
 )
 # Replays read them by time.

@@ -116,7 +116,7 @@ def _work(storage: Storage, profile: Profile, clock: StoppedClock) -> None:
     assert end_expired(storage, clock()) == 0
     with storage.read() as tx:
         events.list_unpublished(tx, limit=1)
-        events.list_unplanned(tx, limit=1)
+        events.find_unplanned(tx)
         events.list_unplanned_feeds(tx, limit=1)
         assert not websub.has_due(tx, clock())
         assert not notices.has_due(tx, clock())

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from service import queue
 from service.clock import utc_now
 from service.hub import end_expired
+from service.retention import clear_exchanges
 from service.storage import events, heartbeats, lines, notices, releases, replays, websub
 from workers import context
 from workers.app import SWEEP_SECONDS, app
@@ -46,6 +47,7 @@ def sweep() -> None:
     if untold:
         context.queue().notify()
     end_expired(context.storage(), now)
+    clear_exchanges(context.storage(), now)
 
 
 def _nudge_at(publish_at: datetime, now: datetime) -> None:

@@ -17,7 +17,7 @@ from service.storage.pauses import is_overtaken, make_due
 from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
 
 _ATTEMPT = ("number", "started_at", "duration_ms", "status", "error")
-_EXCHANGE = ("request_headers", "response_headers", "response_body")
+_EXCHANGE = ("request_headers", "response_headers", "response_body", "exchange_cleared_at")
 
 
 def message_id(delivery_id: uuid.UUID) -> str:

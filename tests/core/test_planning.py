@@ -16,7 +16,7 @@ from service.deliveries import plan_due, plan_parts
 from service.model import Claim, DeliveryState, EventType, Release
 from service.publishing import publish_due
 from service.retries import CLAIM
-from service.storage import Storage, claims, deliveries, engine, events
+from service.storage import Storage, claims, deliveries, engine, events, heartbeats
 from service.storage.tables import subscriptions as subscription_rows
 from tests.core.newsroom import Newsroom
 
@@ -136,6 +136,25 @@ def test_rival_workers_plan_everything_once(newsroom: Newsroom, partners: list[u
         rival.join()
     assert sum(counts) == len(released) * OWED_TO
     assert all(owed(newsroom, release) == once(partners) for release in released)
+
+
+def test_others_write_between_two_parts(
+    newsroom: Newsroom, partners: list[uuid.UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are let in, and find nothing locked; after the last part there is nobody to wait for."""
+    newsroom.accept()
+    show(newsroom)
+    rival, written = Storage(newsroom.storage.url, busy_seconds=0.001), []
+
+    def write(_: Storage) -> None:
+        with rival.write() as tx:
+            heartbeats.keep_heartbeat(tx, "rival", newsroom.clock())
+        written.append(True)
+
+    monkeypatch.setattr(Storage, "give_way", write)
+    assert plan_rest(newsroom) == OWED_TO
+    rival.close()
+    assert len(written) == OWED_TO // PART
 
 
 def test_the_sweep_finds_what_is_planned_in_part(newsroom: Newsroom, partners: list[uuid.UUID]) -> None:

@@ -1,4 +1,4 @@
-"""What a release costs a newsroom with 100,000 subscriptions: planning, sending, and the memory of the worker."""
+"""What a release costs a newsroom with 100,000 subscriptions: planning, sending, memory, and others their time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -24,12 +25,16 @@ from service.model import Channel, Secret, Subscription, SubscriptionState
 from service.publishing import publish_due
 from service.queue import Queue
 from service.storage import Storage, subscriptions
+from service.subscriptions import change_subscription
+from tests.conftest import VAULT
+from tests.factories import make_desk
 from tests.faults.processes import Service, run_service, wait_until
 
 SUBSCRIPTIONS = 100_000
 ROUNDS = 3
 BATCH = 5_000
 METER_SECONDS = 0.25
+CHANGE_SECONDS = 0.02
 PATIENCE_SECONDS = 600.0
 
 
@@ -40,6 +45,7 @@ def run() -> list[Table]:
         Table(title=f"{title}: from the nudge to all deliveries planned", unit="s", digits=1, against=()),
         Table(title=f"{title}: from the nudge to all of them recorded", unit="s", digits=1, against=()),
         Table(title=f"{title}: the worker's memory at its most", unit="MB", against=()),
+        Table(title=f"{title}: the longest that a partner's change waited for the planning", unit="ms", against=()),
     ]
     with ExitStack() as stack:
         receiver = stack.enter_context(run_receiver())
@@ -87,24 +93,52 @@ def metered(session: int) -> Iterator[list[float]]:
         watching.join()
 
 
-def fan_out(service: Service, receiver: int) -> tuple[float, float, float]:
-    """Seconds to plan, seconds to record all, and MB."""
+@contextmanager
+def changing(service: Service) -> Iterator[list[float]]:
+    """How long each change of the first subscription took, in ms, while the block ran: all others come after it.
+
+    On SQLite it waits for whoever writes, on PostgreSQL for whoever plans a delivery to it.
+    """
+    storage, desk = Storage(service.storage.url, busy_seconds=PATIENCE_SECONDS, vault=VAULT), make_desk(service.storage)
+    with storage.read() as tx:
+        first = subscriptions.list_standing(tx, after=UUID(int=0), limit=1)[0]
+    taken, is_over = [0.0], threading.Event()
+
+    def change() -> None:
+        while not is_over.wait(CHANGE_SECONDS):
+            started = time.perf_counter()
+            change_subscription(storage, first.id, {"categories": []}, desk)
+            taken.append((time.perf_counter() - started) * 1000)
+
+    partner = threading.Thread(target=change)
+    partner.start()
+    try:
+        yield taken
+    finally:
+        is_over.set()
+        partner.join()
+        storage.close()
+
+
+def fan_out(service: Service, receiver: int) -> tuple[float, float, float, float]:
+    """Seconds to plan, seconds to record all, MB, and the most ms that another writer waited while it was planned."""
     profile = load_profile(service.settings.profile_path)
     samples.accept(service.storage, profile, 1)
     wait_until(lambda: publish_due(service.storage, profile, utc_now).count, "the release is public")
     before, delivered = count_received(receiver), count_delivered(service) + SUBSCRIPTIONS
     with metered(service.pids()["worker"]) as seen:
         started = time.perf_counter()
-        Queue(service.valkey.url).publish()
-        wait_until(lambda: is_planned(service), "all is planned", service.read_logs, PATIENCE_SECONDS)
-        planned = time.perf_counter() - started
+        with changing(service) as taken:
+            Queue(service.valkey.url).publish()
+            wait_until(lambda: is_planned(service), "all is planned", service.read_logs, PATIENCE_SECONDS)
+            planned = time.perf_counter() - started
         # To count rows takes the database some time; the receiver knows when it is worth it.
         wait_until(
             lambda: len(list_received(receiver, before)) >= SUBSCRIPTIONS, "all is sent", service.read_logs,
             PATIENCE_SECONDS,
         )
         wait_until(lambda: count_delivered(service) == delivered, "all is recorded", service.read_logs)
-        return planned, time.perf_counter() - started, max(seen)
+        return planned, time.perf_counter() - started, max(seen), max(taken)
 
 
 def is_planned(service: Service) -> bool:

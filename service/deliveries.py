@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -14,7 +15,9 @@ from service.model import (
     Event,
     EventType,
     Format,
+    Order,
     Release,
+    Standing,
     Subscription,
     SubscriptionState,
     Variant,
@@ -23,44 +26,74 @@ from service.networks import host_of
 from service.payloads import choose_variant, make_payload, test_payload
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
 
-PLAN_BATCH = 50
-SUBSCRIPTION_BATCH = 1000
+# So many that whoever writes beside it waits for a fraction of a second.
+SUBSCRIPTION_BATCH = 4000
 
 
 def plan_due(storage: Storage, profile: Profile, clock: Clock) -> int:
     """Write a delivery row for each subscription that is owed a public event. Returns how many rows."""
+    return sum(plan_parts(storage, profile, clock))
+
+
+def plan_parts(storage: Storage, profile: Profile, clock: Clock) -> Iterator[int]:
+    """The same in parts, each a transaction of its own. Yields how many rows each has written.
+
+    Subscriptions have their turn in the order of their ids, and whoever stood when the event went public has one. What
+    it orders then decides, and whether it is paused; whoever subscribes meanwhile may have a turn too. What goes public
+    between two parts is planned as well, a withdrawal before anything else.
+    """
+    while event := _find_unplanned(storage):
+        count, is_last = _plan_part(storage, profile, event, clock())
+        yield count
+        if not is_last:
+            storage.give_way()
+
+
+def _find_unplanned(storage: Storage) -> Event | None:
     with storage.read() as tx:
-        waiting = events.list_unplanned(tx, limit=PLAN_BATCH)
-    return sum(_plan(storage, profile, event, clock()) for event in waiting)
+        return events.find_unplanned(tx)
 
 
-def _plan(storage: Storage, profile: Profile, event: Event, now: datetime) -> int:
-    """One event in one transaction: either all of its deliveries are written, or none."""
+def _plan_part(storage: Storage, profile: Profile, event: Event, now: datetime) -> tuple[int, bool]:
+    """From where the last part ended, whoever planned it. Also returns whether everybody's turn has come."""
+    assert event.release_id
     with storage.write() as tx:
-        if event.release_id:
-            events.lock_public(tx, event.release_id)
-        if not events.mark_planned(tx, event.id, now):
-            return 0
+        events.lock_public(tx, event.release_id)
+        place = events.find_place(tx, event.id)
+        if place is None:
+            return 0, True
         release = find_shown(tx, event)
-        if release is None:
-            return 0
-        # First of all, so that a courier either has one of these already, and is counted, or gets none.
-        claims.retire_waiting(tx, release.id)
-        bodies = Bodies(tx, event, release, profile)
-        count = 0
-        for batch in subscriptions.batch_standing(tx, size=SUBSCRIPTION_BATCH):
-            owed = _list_owed(tx, event, release, batch)
-            rows = [make_row(subscription, bodies.find_id(subscription)) for subscription in owed]
-            deliveries.insert_deliveries(tx, event, rows, now)
-            count += len(rows)
-    return count
+        batch = subscriptions.list_standing(tx, after=place, limit=SUBSCRIPTION_BATCH) if release else []
+        count = _owe(tx, event, release, place, batch, profile, now) if release and batch else 0
+        is_last = len(batch) < SUBSCRIPTION_BATCH
+        if is_last:
+            events.mark_planned(tx, event.id, now)
+        else:
+            events.mark_planned_to(tx, event.id, batch[-1].id)
+    return count, is_last
 
 
-def make_row(subscription: Subscription, payload_id: uuid.UUID) -> dict[str, Any]:
-    host = host_of(subscription.callback)
-    is_kept = subscription.state is SubscriptionState.PAUSED
+def _owe(
+    tx: Transaction, event: Event, release: Release, place: uuid.UUID, batch: Sequence[Standing], profile: Profile,
+    now: datetime,
+) -> int:
+    # First of all, so that a courier either has one of these already, and is counted, or gets none.
+    claims.retire_waiting(tx, release.id, place, batch[-1].id)
+    bodies = Bodies(tx, event, release, profile)
+    rows = [
+        make_row(each.id, each.host, bodies.find_id(each.order), is_kept=each.is_paused)
+        for each in _list_owed(tx, event, release, batch)
+    ]
+    deliveries.insert_deliveries(tx, event, rows, now)
+    return len(rows)
+
+
+def make_row(
+    subscription_id: uuid.UUID, host: str, payload_id: uuid.UUID, *, is_kept: bool, **more: Any
+) -> dict[str, Any]:
     return {
-        "id": new_id(), "subscription_id": subscription.id, "payload_id": payload_id, "host": host, "is_kept": is_kept
+        "id": new_id(), "subscription_id": subscription_id, "payload_id": payload_id, "host": host,
+        "is_kept": is_kept, **more,
     }
 
 
@@ -77,16 +110,16 @@ def find_shown(tx: Transaction, event: Event) -> Release | None:
 
 
 def _list_owed(
-    tx: Transaction, event: Event, release: Release, batch: Sequence[Subscription]
-) -> Iterator[Subscription]:
+    tx: Transaction, event: Event, release: Release, batch: Sequence[Standing]
+) -> Iterator[Standing]:
     """Whoever ordered it; of a withdrawal, whoever was sent any revision, whatever the order now says."""
     told = set()
     if event.type is not EventType.RELEASE_PUBLISHED:
         told = deliveries.list_told(tx, release.id, batch[0].id, batch[-1].id)
-    for subscription in batch:
-        ordered = event.type is not EventType.RELEASE_WITHDRAWN and wants(subscription, release)
-        if ordered or subscription.id in told:
-            yield subscription
+    wanted = functools.cache(lambda order: event.type is not EventType.RELEASE_WITHDRAWN and wants(order, release))
+    for standing in batch:
+        if standing.id in told or wanted(standing.order):
+            yield standing
 
 
 class Bodies:
@@ -94,13 +127,13 @@ class Bodies:
 
     def __init__(self, tx: Transaction, event: Event, release: Release, profile: Profile) -> None:
         self._tx, self._event, self._release, self._profile = tx, event, release, profile
-        self._ids: dict[Variant, uuid.UUID] = {}
+        self._ids: dict[Order, uuid.UUID] = {}
 
-    def find_id(self, subscription: Subscription) -> uuid.UUID:
-        variant = choose_variant(self._event, subscription, self._release)
-        if variant not in self._ids:
-            self._ids[variant] = self._find(variant) or self._insert(variant)
-        return self._ids[variant]
+    def find_id(self, order: Order) -> uuid.UUID:
+        if order not in self._ids:
+            variant = choose_variant(self._event, order, self._release)
+            self._ids[order] = self._find(variant) or self._insert(variant)
+        return self._ids[order]
 
     def _find(self, variant: Variant) -> uuid.UUID | None:
         return deliveries.find_payload(self._tx, self._event.id, variant)
@@ -115,7 +148,8 @@ def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> De
     """A signed ping to one subscription, owed like anything else."""
     event = Event(id=new_id(), type=EventType.SUBSCRIPTION_TEST, created_at=now)
     payload_id = new_id()
-    row = make_row(subscription, payload_id)
+    is_kept = subscription.state is SubscriptionState.PAUSED
+    row = make_row(subscription.id, host_of(subscription.callback), payload_id, is_kept=is_kept)
     with storage.write() as tx:
         events.insert_event(tx, event, published_at=now)
         variant = Variant(Format.DIGLOT, ())
@@ -126,9 +160,7 @@ def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> De
     return delivery
 
 
-def wants(subscription: Subscription, release: Release) -> bool:
+def wants(order: Order, release: Release) -> bool:
     """Whether the release falls under the standing order: a language and, where any are named, a category."""
-    has_language = any(release.edition(language) for language in subscription.languages)
-    return has_language and (
-        not subscription.categories or not set(subscription.categories).isdisjoint(release.categories)
-    )
+    has_language = any(release.edition(language) for language in order.languages)
+    return has_language and (not order.categories or not set(order.categories).isdisjoint(release.categories))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
+# From the attempt's beginning; then the sweep clears it.
+KEPT_FOR = timedelta(days=30)
 MOST_BODY_BYTES = 2048
 MOST_HEADER_CHARACTERS = 8192
 # Of ours, these alone are kept whole: what another channel may add is a secret until somebody says that it isn't.

@@ -110,7 +110,13 @@ def plan_feeds(storage: Storage, clock: Clock) -> int:
     """Write a delivery row for each subscriber of a feed that has changed. Returns how many rows."""
     with storage.read() as tx:
         waiting = events.list_unplanned_feeds(tx, limit=100)
-    return sum(count for event in waiting for count in iter(lambda e=event: _plan_batch(storage, e, clock()), 0))
+    planned = 0
+    for event in waiting:
+        while count := _plan_batch(storage, event, clock()):
+            planned += count
+            if count == PLAN_BATCH:
+                storage.give_way()
+    return planned
 
 
 def _plan_batch(storage: Storage, event: Event, now: datetime) -> int:

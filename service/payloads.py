@@ -15,6 +15,7 @@ from service.model import (
     EventType,
     Format,
     LanguageChoice,
+    Order,
     Payload,
     Release,
     Subscription,
@@ -26,17 +27,17 @@ from service.text import count_characters, count_words
 from service.views import iso, view_public_release, view_withdrawal
 
 
-def choose_variant(event: Event, subscription: Subscription, release: Release) -> Variant:
+def choose_variant(event: Event, order: Order, release: Release) -> Variant:
     """In the ordered languages that there are, or all where none is left, in the release's order.
 
     A withdrawal concerns every edition, also one that is no longer ordered.
     """
     if event.type is EventType.RELEASE_WITHDRAWN:
-        return Variant(subscription.format, release.languages)
-    chosen = [language for language in subscription.languages if release.edition(language)] or list(release.languages)
-    if subscription.language_choice is LanguageChoice.FIRST_AVAILABLE:
+        return Variant(order.format, release.languages)
+    chosen = [language for language in order.languages if release.edition(language)] or list(release.languages)
+    if order.language_choice is LanguageChoice.FIRST_AVAILABLE:
         chosen = chosen[:1]
-    return Variant(subscription.format, tuple(language for language in release.languages if language in chosen))
+    return Variant(order.format, tuple(language for language in release.languages if language in chosen))
 
 
 def make_payload(event: Event, release: Release, variant: Variant, profile: Profile) -> Payload:

@@ -13,6 +13,7 @@ from service.deliveries import Bodies, find_shown, make_row, wants
 from service.errors import Conflict, Invalid, NotFound
 from service.model import ApiKey, Delivery, DeliveryState, Event, EventType, Replay, Role, Subscription
 from service.model import SubscriptionState as State
+from service.networks import host_of
 from service.schema_faults import find_schema_faults
 from service.storage import Storage, Transaction, deliveries, events, replays, subscriptions
 from service.subscriptions import SubscriptionEnded, SubscriptionPaused
@@ -126,9 +127,10 @@ def _send(
     release = find_shown(tx, event)
     if release is None or replays.send_again(tx, replay, event, now):
         return
-    if event.type is not EventType.RELEASE_WITHDRAWN and wants(subscription, release):
-        payload_id = Bodies(tx, event, release, profile).find_id(subscription)
-        row = make_row(subscription, payload_id) | {"replay_id": replay.id}
+    if event.type is not EventType.RELEASE_WITHDRAWN and wants(subscription.order, release):
+        payload_id = Bodies(tx, event, release, profile).find_id(subscription.order)
+        host, is_kept = host_of(subscription.callback), subscription.state is State.PAUSED
+        row = make_row(subscription.id, host, payload_id, is_kept=is_kept, replay_id=replay.id)
         deliveries.insert_deliveries(tx, event, [row], now)
 
 

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from celery import Celery
 from flask.testing import FlaskClient
 
 from service import keys
+from service.exchanges import KEPT_FOR
 from service.model import Role
 from service.networks import AllowedNetworks
+from service.retention import clear_exchanges
 from service.storage import Storage
+from service.views import iso
 from tests.conftest import VAULT, StoppedClock, bearer
 from tests.faults.processes import wait_until
 from workers.outbound import Outbound
@@ -129,6 +133,26 @@ def test_of_an_attempt_without_an_answer_the_request_is_kept(
     [attempt] = client.get(f"/v1/subscriptions/{made['id']}/deliveries/{owed['id']}", headers=staff).json["attempts"]
     assert attempt["error"] == "connection_lost" and attempt["request_headers"]["webhook-id"] == owed["message_id"]
     assert (attempt["response_headers"], attempt["response_body"]) == (None, None)
+
+
+def test_a_partner_sees_that_an_exchange_was_cleared(
+    client: FlaskClient, staff: Headers, storage: Storage, clock: StoppedClock, deliver: Any
+) -> None:
+    """Not that nothing was sent and nothing came."""
+    with answering(HOSTILE) as url:
+        order = {"partner": "Daily", "channel": "webhook", "callback": url, "languages": ["en"]}
+        made = client.post("/v1/subscriptions", json=order, headers=staff).json
+        owed = client.post(f"/v1/subscriptions/{made['id']}/test", headers=staff).json
+        deliver()
+    path = f"/v1/subscriptions/{made['id']}/deliveries/{owed['id']}"
+    [before] = client.get(path, headers=staff).json["attempts"]
+    clock.now += KEPT_FOR + timedelta(hours=1)
+    assert clear_exchanges(storage, clock()) == 1
+    [after] = client.get(path, headers=staff).json["attempts"]
+    assert before["exchange_cleared_at"] is None
+    assert after == before | {
+        "request_headers": None, "response_headers": None, "response_body": None, "exchange_cleared_at": iso(clock()),
+    }
 
 
 def test_a_delivery_is_found_at_its_own_subscription_alone(client: FlaskClient, staff: Headers) -> None:

@@ -6,7 +6,7 @@ import logging
 
 from service import queue
 from service.clock import utc_now
-from service.deliveries import plan_due
+from service.deliveries import plan_parts
 from service.hub import plan_feeds
 from service.publishing import publish_due
 from service.releases import publish_scheduled
@@ -32,15 +32,25 @@ def publish() -> None:
 
 
 def _publish() -> None:
+    wait_seconds = _make_public()
+    for count in plan_parts(context.storage(), context.profile(), utc_now):
+        if count:
+            context.queue().deliver()
+        # What is accepted meanwhile doesn't wait until all partners of another release are planned.
+        wait_seconds = _make_public()
+    if wait_seconds:
+        # Two swaps never share a second; the wait is far below the broker's visibility timeout.
+        publish.apply_async(countdown=wait_seconds)
+    owed = plan_replays(context.storage(), context.profile(), utc_now)
+    if owed + plan_feeds(context.storage(), utc_now):
+        context.queue().deliver()
+
+
+def _make_public() -> float:
+    """What is accepted or due; returns after how many seconds there is more to do."""
     while publish_scheduled(context.storage(), utc_now()):
         pass
     published = publish_due(context.storage(), context.profile(), utc_now)
     if published.count:
         log.info("%s events went public", published.count)
-    if published.wait_seconds:
-        # Two swaps never share a second; the wait is far below the broker's visibility timeout.
-        publish.apply_async(countdown=published.wait_seconds)
-    owed = plan_due(context.storage(), context.profile(), utc_now)
-    owed += plan_replays(context.storage(), context.profile(), utc_now)
-    if owed + plan_feeds(context.storage(), utc_now):
-        context.queue().deliver()
+    return published.wait_seconds

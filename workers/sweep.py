@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from service import queue
 from service.clock import utc_now
 from service.hub import end_expired
+from service.retention import clear_exchanges
 from service.storage import events, heartbeats, lines, notices, releases, replays, websub
 from workers import context
 from workers.app import SWEEP_SECONDS, app
@@ -27,7 +28,7 @@ def sweep() -> None:
         lines.wake_misdated(tx, now)
     with context.storage().read() as tx:
         open_events = (
-            events.list_unpublished(tx, limit=1) or events.list_unplanned(tx, limit=1)
+            events.list_unpublished(tx, limit=1) or events.find_unplanned(tx)
             or events.list_unplanned_feeds(tx, limit=1)
         )
         unasked = websub.has_due(tx, now)
@@ -46,6 +47,7 @@ def sweep() -> None:
     if untold:
         context.queue().notify()
     end_expired(context.storage(), now)
+    clear_exchanges(context.storage(), now)
 
 
 def _nudge_at(publish_at: datetime, now: datetime) -> None:

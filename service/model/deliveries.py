@@ -58,7 +58,8 @@ class Event:
 class Attempt:
     """One try of a delivery. ``status`` is the HTTP status, ``error`` a code; one of them is None.
 
-    Headers and body are what `service.exchanges` keeps of them: None where nothing was sent or came, or was asked for.
+    Headers and body are what `service.exchanges` keeps of them: None where nothing was sent or came, or was asked for,
+    and once that has been cleared.
     """
 
     number: int
@@ -69,6 +70,7 @@ class Attempt:
     request_headers: Mapping[str, str] | None = None
     response_headers: Mapping[str, str] | None = None
     response_body: str | None = None
+    exchange_cleared_at: datetime | None = None
 
     @property
     def ended_at(self) -> datetime:

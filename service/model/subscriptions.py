@@ -53,6 +53,26 @@ class SubscriptionState(StrEnum):
 STANDING = (SubscriptionState.ACTIVE, SubscriptionState.PAUSED)
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What decides whether a subscription is owed a release, and what it is sent: the same for very many."""
+
+    languages: tuple[str, ...]
+    categories: tuple[str, ...]
+    format: Format
+    language_choice: LanguageChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A subscription that hasn't ended, as planning sees it. ``host`` is the callback's, as `name:port`."""
+
+    id: uuid.UUID
+    host: str
+    is_paused: bool
+    order: Order
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """A standing order. ``secret`` signs its pushes, is shown once, and is empty after the end.
@@ -85,6 +105,10 @@ class Subscription:
     lease_until: datetime | None = None
     failing_since: datetime | None = None
     paused_at: datetime | None = None
+
+    @property
+    def order(self) -> Order:
+        return Order(self.languages, self.categories, self.format, self.language_choice)
 
     @property
     def signature(self) -> Signature:

@@ -15,6 +15,7 @@ from service.model import Attempt, Channel, Claim, DeliveryState, EventType, Lan
 from service.retries import Breaker, is_host_well, judge_host, must_pause
 from service.storage import hosts, lines, pauses, turns
 from service.storage.deliveries import message_id
+from service.storage.overtaken import retire_overtaken
 from service.storage.sets import among
 from service.storage.subscriptions import hold
 from service.storage.tables import Instant, attempts, deliveries, events, payloads, subscriptions
@@ -61,6 +62,7 @@ def claim_due(
             # Nobody who waits for one may get an older thing first.
             break
     turns.put_off(tx, choice)
+    retire_overtaken(tx, choice.chosen)
     return _hold(tx, owner, until, choice.chosen)
 
 
@@ -146,11 +148,15 @@ def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
     ))
 
 
-def retire_waiting(tx: sa.Connection, release_id: uuid.UUID) -> None:
-    """What still waits of this release gives way to a newer event. What is in flight just now is left to finish."""
+def retire_waiting(tx: sa.Connection, release_id: uuid.UUID, after: uuid.UUID, last: uuid.UUID) -> None:
+    """What still waits of this release gives way to a newer event. What is in flight just now is left to finish.
+
+    With the subscriptions behind `after`, up to `last`.
+    """
     older = sa.select(events.c.id).where(events.c.release_id == release_id)
     waiting = deliveries.update().where(
         deliveries.c.event_id.in_(older), deliveries.c.state == DeliveryState.DUE, deliveries.c.claim_owner.is_(None),
+        deliveries.c.subscription_id > after, deliveries.c.subscription_id <= last,
     )
     tx.execute(waiting.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
 

@@ -14,10 +14,12 @@ from sqlalchemy.dialects import postgresql
 from service.model import Attempt, Delivery, DeliveryState, Event, EventType, Format, Payload, Variant
 from service.storage.lines import lane_of
 from service.storage.pauses import is_overtaken, make_due
+from service.storage.sets import among
 from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
 
+_LAST_ID = uuid.UUID(int=2**128 - 1)
 _ATTEMPT = ("number", "started_at", "duration_ms", "status", "error")
-_EXCHANGE = ("request_headers", "response_headers", "response_body")
+_EXCHANGE = ("request_headers", "response_headers", "response_body", "exchange_cleared_at")
 
 
 def message_id(delivery_id: uuid.UUID) -> str:
@@ -134,16 +136,26 @@ def list_for_subscription(
     tx: sa.Connection, subscription_id: uuid.UUID, *, limit: int, before: uuid.UUID | None
 ) -> list[Delivery]:
     """Newest first, with every attempt."""
-    return _list(tx, deliveries.c.subscription_id == subscription_id, limit=limit, before=before)
+    own = deliveries.c.subscription_id
+    end = sa.tuple_(sa.literal(subscription_id, sa.Uuid), sa.literal(before or _LAST_ID, sa.Uuid))
+    # A place in the index of both: told of one subscription's ids, PostgreSQL may walk back through everybody's.
+    query = sa.select(deliveries.c.id).where(own >= subscription_id, sa.tuple_(own, deliveries.c.id) < end)
+    ids = tx.execute(query.order_by(own.desc(), deliveries.c.id.desc()).limit(limit)).scalars().all()
+    return _list(tx, among(deliveries.c.id, ids), limit=None, before=None) if ids else []
 
 
 def list_receivers(
     tx: sa.Connection, release_id: uuid.UUID, *, limit: int, before: uuid.UUID | None
 ) -> list[uuid.UUID]:
     """Subscriptions that are or were owed anything of the release, newest first."""
-    query = sa.select(deliveries.c.subscription_id).distinct().join(events, events.c.id == deliveries.c.event_id)
-    query = query.where(events.c.release_id == release_id).order_by(deliveries.c.subscription_id.desc()).limit(limit)
-    return list(tx.execute(query.where(deliveries.c.subscription_id < before) if before else query).scalars())
+    # Event by event, of which there are few: together they would be sorted, however many subscriptions there are.
+    found: set[uuid.UUID] = set()
+    for event_id in tx.execute(sa.select(events.c.id).where(events.c.release_id == release_id)).scalars().all():
+        query = sa.select(deliveries.c.subscription_id).where(
+            deliveries.c.event_id == event_id, deliveries.c.subscription_id < (before or _LAST_ID)
+        )
+        found |= set(tx.execute(query.order_by(deliveries.c.subscription_id.desc()).limit(limit)).scalars())
+    return sorted(found, reverse=True)[:limit]
 
 
 def list_for_receivers(

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from service.model import Event, EventType
 from service.storage.tables import events
 
+_NIL = uuid.UUID(int=0)
+
 
 def insert_event(
     tx: sa.Connection, event: Event, *, published_at: datetime | None = None, is_planned: bool = True
@@ -34,10 +36,11 @@ def list_unpublished_of(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> 
     return _list(tx, where, None)
 
 
-def list_unplanned(tx: sa.Connection, *, limit: int) -> list[Event]:
-    """Public, but without delivery rows yet, oldest first."""
+def find_unplanned(tx: sa.Connection) -> Event | None:
+    """Public, but somebody's turn is still to come: a withdrawal, or else the oldest."""
     of_releases = events.c.type != EventType.FEED_CHANGED
-    return _list(tx, sa.and_(events.c.published_at.is_not(None), of_releases), limit)
+    where = sa.and_(events.c.published_at.is_not(None), of_releases)
+    return next(iter(_list(tx, where, 1, events.c.type != EventType.RELEASE_WITHDRAWN)), None)
 
 
 def list_unplanned_feeds(tx: sa.Connection, *, limit: int) -> list[Event]:
@@ -69,10 +72,20 @@ def lock_public(tx: sa.Connection, release_id: uuid.UUID) -> None:
     tx.execute(query.order_by(events.c.id).with_for_update()).all()
 
 
-def mark_planned(tx: sa.Connection, event_id: uuid.UUID, now: datetime) -> bool:
-    """Whether this transaction is the one that plans the event."""
-    change = events.update().where(events.c.id == event_id, events.c.planned_at.is_(None))
-    return tx.execute(change.values(planned_at=now)).rowcount == 1
+def find_place(tx: sa.Connection, event_id: uuid.UUID) -> uuid.UUID | None:
+    """The last subscription whose turn has come, or the nil id before the first; None once all have had theirs."""
+    place = sa.func.coalesce(events.c.planned_to, sa.literal(_NIL, sa.Uuid))
+    return tx.execute(sa.select(place).where(events.c.id == event_id, events.c.planned_at.is_(None))).scalar()
+
+
+def mark_planned_to(tx: sa.Connection, event_id: uuid.UUID, subscription_id: uuid.UUID) -> None:
+    """The turn of this one, and of all before it, has come."""
+    tx.execute(events.update().where(events.c.id == event_id).values(planned_to=subscription_id))
+
+
+def mark_planned(tx: sa.Connection, event_id: uuid.UUID, now: datetime) -> None:
+    """Everybody's turn has come."""
+    tx.execute(events.update().where(events.c.id == event_id).values(planned_at=now))
 
 
 def set_aside(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) -> None:
@@ -80,10 +93,12 @@ def set_aside(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) 
     tx.execute(events.update().where(events.c.id.in_(list(event_ids))).values(set_aside_at=now, planned_at=now))
 
 
-def _list(tx: sa.Connection, where: sa.ColumnElement[bool], limit: int | None) -> list[Event]:
+def _list(
+    tx: sa.Connection, where: sa.ColumnElement[bool], limit: int | None, *first: sa.ColumnElement[Any]
+) -> list[Event]:
     query = (
         sa.select(events).where(where, events.c.planned_at.is_(None))
-        .order_by(events.c.created_at, events.c.id).limit(limit)
+        .order_by(*first, events.c.created_at, events.c.id).limit(limit)
     )
     return [_event(row) for row in tx.execute(query)]
 

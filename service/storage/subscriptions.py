@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import STANDING, Channel, Format, LanguageChoice, Subscription, SubscriptionState
+from service.model import (
+    STANDING,
+    Channel,
+    Format,
+    LanguageChoice,
+    Order,
+    Standing,
+    Subscription,
+    SubscriptionState,
+)
 from service.networks import host_of
 from service.retries import LONGEST_WAIT
 from service.storage.tables import subscriptions
@@ -62,14 +73,24 @@ def list_by_ids(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> list[Subscriptio
     return [_subscription(row) for row in tx.execute(query)]
 
 
-def batch_standing(tx: sa.Connection, *, size: int) -> Iterator[list[Subscription]]:
-    """Those, active or paused, that are owed events of releases, oldest first, at most `size` in memory at once."""
-    query = sa.select(subscriptions).where(subscriptions.c.state.in_(STANDING), subscriptions.c.topic.is_(None))
-    query = query.order_by(subscriptions.c.id).limit(size)
-    batch = [_subscription(row) for row in tx.execute(query)]
-    while batch:
-        yield batch
-        batch = [_subscription(row) for row in tx.execute(query.where(subscriptions.c.id > batch[-1].id))]
+def list_standing(tx: sa.Connection, *, after: uuid.UUID, limit: int) -> list[Standing]:
+    """The next of those, active or paused, that are owed events of releases, oldest first.
+
+    None of them changes until the transaction ends: one that is resumed meanwhile would miss what is kept for it.
+    """
+    columns = subscriptions.c
+    # As text, of which there are few, and not read as JSON again and again.
+    lists = (sa.cast(columns[name], sa.Text) for name in ("languages", "categories"))
+    query = sa.select(columns.id, columns.host, columns.state, *lists, columns.format, columns.language_choice)
+    query = query.where(columns.state.in_(STANDING), columns.topic.is_(None), columns.id > after)
+    rows = tx.execute(query.order_by(columns.id).limit(limit).with_for_update(read=True, key_share=True))
+    read = functools.cache(_read_order)
+    return [Standing(id, host, state == SubscriptionState.PAUSED, read(*order)) for id, host, state, *order in rows]
+
+
+def _read_order(languages: str, categories: str, format: str, language_choice: str) -> Order:
+    lists = (tuple(json.loads(text)) for text in (languages, categories))
+    return Order(*lists, Format(format), LanguageChoice(language_choice))
 
 
 def hold(tx: sa.Connection, subscription_id: uuid.UUID, until: datetime) -> None:

@@ -154,6 +154,8 @@ events = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("published_at", Instant),
     sa.Column("planned_at", Instant),
+    # The last of the subscriptions, by their ids, whose turn has come.
+    sa.Column("planned_to", sa.Uuid),
     sa.Column("set_aside_at", Instant),
 )
 # Replays read them by time.
@@ -333,7 +335,10 @@ attempts = sa.Table(
     sa.Column("request_headers", sa.JSON(none_as_null=True)),
     sa.Column("response_headers", sa.JSON(none_as_null=True)),
     sa.Column("response_body", sa.Text),
+    sa.Column("exchange_cleared_at", Instant),
 )
+_is_kept = attempts.c.exchange_cleared_at.is_(None)
+sa.Index("ix_attempts_exchange", attempts.c.started_at, sqlite_where=_is_kept, postgresql_where=_is_kept)
 
 documents = sa.Table(
     "documents", metadata,

@@ -39,7 +39,7 @@ def view_exchanges(delivery: Delivery) -> dict[str, Any]:
     """The delivery with what was sent and what came back."""
     kept = [
         {"request_headers": attempt.request_headers, "response_headers": attempt.response_headers,
-         "response_body": attempt.response_body}
+         "response_body": attempt.response_body, "exchange_cleared_at": iso(attempt.exchange_cleared_at)}
         for attempt in delivery.attempts
     ]
     view = view_delivery(delivery)

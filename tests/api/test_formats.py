@@ -344,5 +344,5 @@ def test_which_languages_are_sent(
     choice: LanguageChoice, ordered: tuple[str, ...], type: EventType, sent: tuple[str, ...]
 ) -> None:
     event = Event(id=uuid.uuid4(), type=type, created_at=NOON)
-    variant = choose_variant(event, made_order(choice, *ordered), made_release("zh-Hans", "en"))
+    variant = choose_variant(event, made_order(choice, *ordered).order, made_release("zh-Hans", "en"))
     assert variant.languages == sent

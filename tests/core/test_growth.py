@@ -20,6 +20,7 @@ from service.hub import end_expired, plan_feeds
 from service.model import NO_SECRET, Channel, DeliveryState, EventType, Subscription, SubscriptionState
 from service.publishing import publish_due
 from service.releases import publish_scheduled
+from service.retention import clear_exchanges
 from service.storage import Storage, claims, deliveries, events, lines, notices, releases, websub
 from service.storage import subscriptions as stored
 from service.storage.tables import attempts, payloads
@@ -114,9 +115,10 @@ def _work(storage: Storage, profile: Profile, clock: StoppedClock) -> None:
     assert plan_due(storage, profile, clock)
     assert plan_feeds(storage, clock)
     assert end_expired(storage, clock()) == 0
+    assert clear_exchanges(storage, clock()) == 0
     with storage.read() as tx:
         events.list_unpublished(tx, limit=1)
-        events.list_unplanned(tx, limit=1)
+        events.find_unplanned(tx)
         events.list_unplanned_feeds(tx, limit=1)
         assert not websub.has_due(tx, clock())
         assert not notices.has_due(tx, clock())

@@ -16,7 +16,7 @@ from service.model import DeliveryState, EventType, ReleaseState, Withdrawal
 from service.publishing import publish_due
 from service.releases import RevisionMismatch, get_release, revise_release, withdraw_release
 from service.storage import Storage, claims
-from service.subscriptions import change_subscription, delete_subscription, get_subscription
+from service.subscriptions import change_subscription, delete_subscription, get_subscription, resume_subscription
 from tests.core.newsroom import Newsroom, claim, owed, subscribe
 from tests.services.postgres import Postgres
 
@@ -143,6 +143,22 @@ def test_what_is_planned_while_its_subscription_ends_is_given_up(newsroom: Newsr
         now = newsroom.clock()
         assert claims.claim_due(tx, "courier", limit=9, now=now, until=now) == []
     assert [delivery.state for delivery in owed(newsroom, release)] == [DeliveryState.ABANDONED]
+
+
+def test_what_is_planned_while_its_subscription_is_resumed_is_sent(newsroom: Newsroom) -> None:
+    """Planning has read that it is paused; then it is resumed, with nothing yet to release."""
+    subscription_id = subscribe(newsroom)
+    newsroom.accept()
+    newsroom.clock.advance(seconds=1)
+    publish_due(newsroom.storage, newsroom.profile, newsroom.clock)
+    with newsroom.storage.write() as tx:
+        tx.execute(sa.text("UPDATE subscriptions SET state = 'paused'"))
+    rival = Rival(
+        lambda: resume_subscription(newsroom.storage, subscription_id, None, newsroom.clock(), newsroom.desk)
+    )
+    with just_before(newsroom.storage, "INSERT INTO payloads", rival):
+        plan_due(newsroom.storage, newsroom.profile, newsroom.clock)
+    claim(newsroom, subscription_id)
 
 
 def test_a_withdrawal_waits_for_the_planning_of_what_it_withdraws(newsroom: Newsroom) -> None:

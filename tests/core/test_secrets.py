@@ -47,7 +47,7 @@ def spoil(storage: Storage, secret: str) -> None:
 
 def secrets_of(storage: Storage) -> list[str]:
     with storage.read() as tx:
-        return [each.secret.reveal() for batch in stored.batch_standing(tx, size=9) for each in batch]
+        return [each.secret.reveal() for each in reversed(stored.list_subscriptions(tx, limit=9))]
 
 
 def test_a_dump_of_the_database_reveals_no_secret(
@@ -122,7 +122,7 @@ def test_a_secret_whose_key_is_missing_is_left_and_told_and_harms_no_other(
     readable = [claim.secret for claim in held if str(claim.subscription_id) not in (first["id"], second["id"])]
     assert [found.reveal() for found in readable] == [secret] and len(held) == 3
     with storage.read() as tx, pytest.raises(SecretUnreadable):
-        next(stored.batch_standing(tx, size=9))[0].secret.reveal()
+        stored.list_subscriptions(tx, limit=9)[-1].secret.reveal()
 
 
 def test_an_ended_subscription_has_nothing_to_seal(client: FlaskClient, staff: Headers, storage: Storage) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,20 @@ import sqlalchemy as sa
 from bench import samples
 from service.clock import utc_now
 from service.config import load_profile
+from service.deliveries import SUBSCRIPTION_BATCH
 from service.publishing import publish_due
 from service.queue import DELIVER, PUBLISH, SWEEP, make_celery
 from service.storage import releases
+from service.storage.tables import subscriptions
+from tests.core.backlog import load_subscriptions
 from tests.faults.processes import Service, run_service, wait_until
 from tests.faults.receivers import Received, run_receivers
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 RECEIVERS = 20
+# Who subscribed after many others.
+LATE = 5
 Receivers = tuple[str, Received]
 
 
@@ -39,12 +44,13 @@ def receivers() -> Iterator[Receivers]:
         yield running
 
 
-def subscribe_all(service: Service, base_url: str) -> None:
+def subscribe_all(service: Service, base_url: str, first: int = 0, end: int = RECEIVERS) -> None:
     """Each on a host of its own."""
     port = base_url.rpartition(":")[2]
-    service.start("web")
+    if not first:
+        service.start("web")
     wait_until(lambda: service.get("/healthz")[0] == 200, "the API answers", service.read_logs)
-    for number in range(RECEIVERS):
+    for number in range(first, end):
         service.subscribe(f"http://p{number}.localhost:{port}/{number}")
 
 
@@ -104,6 +110,36 @@ def test_a_plan_that_dies_half_written_is_written_whole(service: Service, receiv
     await_delivered(service, RECEIVERS)
     assert all(received.releases_of(number) == {release_id} for number in range(RECEIVERS))
     assert received.repeats() == 0
+
+
+def test_a_plan_goes_on_where_it_was_killed_between_two_parts(service: Service, receivers: Receivers) -> None:
+    """Of a newsroom with more subscriptions than one part plans: some want the release, here and there among them."""
+    base_url, received = receivers
+    subscribe_all(service, base_url)
+    others = load_subscriptions(service.storage, utc_now(), SUBSCRIPTION_BATCH * 4)
+    subscribe_all(service, base_url, RECEIVERS, RECEIVERS + LATE)
+    want_nothing_of(service, others)
+    release_id = publish_one(service)
+    service.start("worker", "beat")
+    begun = "SELECT count(*) FROM events WHERE planned_to IS NOT NULL AND planned_at IS NULL"
+    wait_until(lambda: count(service, begun), "a part is planned", service.read_logs)
+    with locked(service, "events"):
+        service.kill("worker")
+    assert count(service, begun), "it was planned to the end"
+    assert count(service, "SELECT count(*) FROM deliveries") == RECEIVERS
+    service.run_out_claims()
+    service.start("worker")
+    await_delivered(service, RECEIVERS + LATE)
+    assert all(received.releases_of(number) == {release_id} for number in range(RECEIVERS + LATE))
+    assert received.repeats() <= RECEIVERS and received.ids_are_stable()
+    assert count(service, "SELECT count(*) FROM deliveries") == RECEIVERS + LATE
+
+
+def want_nothing_of(service: Service, subscription_ids: Sequence[UUID]) -> None:
+    """They order what the releases of these tests are not about."""
+    with service.storage.write() as tx:
+        change = subscriptions.update().where(subscriptions.c.id.between(subscription_ids[0], subscription_ids[-1]))
+        tx.execute(change.values(categories=["events"]))
 
 
 def test_what_was_sent_and_not_yet_recorded_comes_again_under_its_message_id(

@@ -1,0 +1,72 @@
+"""The task that publishes and plans: no release waits until all partners of another are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from service import deliveries as planning
+from service.config import Profile
+from service.model import Draft, ReleaseState
+from service.releases import accept_release, get_release
+from service.storage import Storage, engine
+from service.subscriptions import subscribe
+from service.validation import validate_release
+from tests.conftest import RecordingQueue, StoppedClock
+from tests.factories import make_desk
+
+SUBSCRIPTIONS = 3
+
+
+class EagerQueue(RecordingQueue):
+    """Does what a test wants as soon as couriers are called."""
+
+    def __init__(self, on_deliver: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_deliver = on_deliver
+
+    def deliver(self) -> None:
+        super().deliver()
+        self._on_deliver()
+
+
+@pytest.fixture
+def draft(release_document: dict[str, Any], profile: Profile) -> Draft:
+    return validate_release(release_document, profile)
+
+
+def test_what_is_accepted_while_another_is_planned_goes_public_before_the_planning_ends(
+    storage: Storage, profile: Profile, clock: StoppedClock, draft: Draft, workers_app: Celery,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from workers import context, publish
+
+    desk, later, public_after = make_desk(storage), [], []
+
+    def accept() -> Any:
+        return accept_release(storage, draft, ReleaseState.PUBLISHED, clock(), desk)
+
+    def on_deliver() -> None:
+        clock.advance(seconds=1)
+        if not later:
+            later.append(accept().id)
+        elif get_release(storage, later[0]).published_at:
+            public_after.append(len(queue.nudges))
+
+    for number in range(SUBSCRIPTIONS):
+        order = {"partner": f"P{number}", "channel": "webhook", "callback": "https://p.example/", "languages": ["en"]}
+        subscribe(storage, order, clock())
+    accept()
+    queue = EagerQueue(on_deliver)
+    monkeypatch.setattr(planning, "SUBSCRIPTION_BATCH", 1)
+    monkeypatch.setattr(engine, "GIVE_WAY_SECONDS", 0)
+    monkeypatch.setattr(publish, "utc_now", clock)
+    for name, value in {"storage": storage, "profile": profile, "queue": queue}.items():
+        monkeypatch.setattr(context, name, lambda value=value: value)
+    publish._publish()
+    # A nudge for each part: one more of the first release goes out, then the second is there.
+    assert public_after[0] == 2
+    assert queue.nudges == ["deliver"] * 2 * SUBSCRIPTIONS

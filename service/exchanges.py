@@ -18,33 +18,37 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "set
 _SHOWN_CHARACTERS = 4
 # Line ends and tabs may stay in a body. PostgreSQL takes no U+0000, terminals obey the others.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SCHEME = re.compile(r"[a-z0-9]+[,=]")
 
 
 def keep_request(headers: Mapping[str, str]) -> dict[str, str]:
     """Our headers; of a signature only its scheme and beginning, of anything else that may be secret nothing."""
-    return dict(_bounded((name, _redact(name.lower(), value)) for name, value in headers.items()))
+    return _bounded((name, _redact(name.lower(), value)) for name, value in headers.items())
 
 
 def keep_response(headers: Mapping[str, str]) -> dict[str, str]:
     """The receiver's headers, up to 8 KB in all."""
-    return dict(_bounded(
+    return _bounded(
         (_clean(name), "…" if name in _CREDENTIALS else _clean(value)) for name, value in headers.items()
-    ))
+    )
 
 
 def keep_body(body: bytes) -> str:
     """Its first 2 KB read as UTF-8; what is none is U+FFFD, and no character is cut in two."""
+    if not body:
+        return ""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     return _clean(decoder.decode(body[:MOST_BODY_BYTES], final=len(body) <= MOST_BODY_BYTES))
 
 
-def _bounded(headers: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    room = MOST_HEADER_CHARACTERS
+def _bounded(headers: Iterator[tuple[str, str]]) -> dict[str, str]:
+    room, kept = MOST_HEADER_CHARACTERS, {}
     for name, value in headers:
         room -= len(name) + len(value)
         if room < 0:
-            return
-        yield name, value
+            break
+        kept[name] = value
+    return kept
 
 
 def _redact(name: str, value: str) -> str:
@@ -57,10 +61,11 @@ def _redact(name: str, value: str) -> str:
 
 def _shorten(signature: str) -> str:
     """`v1,K5oZ…` of Standard Webhooks, `sha256=9f86…` of WebSub."""
-    scheme = re.match(r"[a-z0-9]+[,=]", signature)
+    scheme = _SCHEME.match(signature)
     shown = (scheme.end() if scheme else 0) + _SHOWN_CHARACTERS
     return f"{signature[:shown]}…"
 
 
 def _clean(text: str) -> str:
-    return _CONTROLS.sub("\ufffd", text)
+    # No control is printable, and most texts are.
+    return text if text.isprintable() else _CONTROLS.sub("\ufffd", text)

@@ -20,7 +20,7 @@ from service.deliveries import plan_test
 from service.model import Channel, Claim, Delivery, DeliveryState, Secret, Subscription, SubscriptionState
 from service.networks import AllowedNetworks
 from service.retries import CLAIM, WAITS
-from service.storage import Storage, deliveries
+from service.storage import Storage, claims, deliveries
 from service.storage import subscriptions as stored
 from service.storage.deliveries import message_id
 from service.storage.tables import attempts
@@ -35,7 +35,7 @@ from workers.channels.webhook import push
 from workers.outbound import Outbound
 
 if TYPE_CHECKING:
-    from workers.deliver import Courier
+    from workers.courier import Courier
 
 
 Receivers = tuple[str, Received]
@@ -51,7 +51,7 @@ def receivers() -> Iterator[Receivers]:
 @pytest.fixture
 def hire(workers_app: Celery, database_url: str, storage: Storage, clock: StoppedClock) -> Iterator[Hire]:
     """Starts couriers of any name, each on connections of its own."""
-    from workers.deliver import Courier
+    from workers.courier import Courier
 
     hired: list[tuple[Courier, Storage]] = []
 
@@ -319,6 +319,92 @@ def test_what_was_nudged_while_the_database_was_away_is_sent_when_it_is_back(
     await_state(storage, DeliveryState.DELIVERED, *owed)
 
 
+def test_what_flies_while_the_database_is_away_is_recorded_when_it_is_back(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers,
+    away: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One result waits already when the other comes; each is recorded once."""
+    base_url, received = receivers
+    asked, gates = threading.Semaphore(0), [threading.Event(), threading.Event()]
+
+    def answer(number: int) -> int:
+        asked.release()
+        gates[number].wait(10)
+        return 204
+
+    received.answer = answer
+    owed = [owe(storage, clock, subscribe(storage, clock, f"{base_url}/{number}"))[0] for number in range(2)]
+    hire().nudge()
+    assert asked.acquire(timeout=10) and asked.acquire(timeout=10)
+    with caplog.at_level(logging.WARNING), away():
+        for number, gate in enumerate(gates):
+            caplog.clear()
+            gate.set()
+            wait_until(lambda: received.pushes[number], "it has answered", seconds=10)  # noqa: B023
+            wait_until(lambda: "the courier waits" in caplog.text, "the record fails", seconds=30)
+    await_state(storage, DeliveryState.DELIVERED, *owed)
+    assert [len(find(storage, each).attempts) for each in owed] == [1, 1]
+    assert received.repeats() == 0
+
+
+def test_stop_waits_until_the_database_has_all_that_was_in_flight(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers,
+    away: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is away while one result is being recorded; the other delivery is still in flight when the stop comes."""
+    base_url, received = receivers
+    asked, gates = threading.Semaphore(0), [threading.Event(), threading.Event()]
+
+    def answer(number: int) -> int:
+        asked.release()
+        gates[number].wait(10)
+        return 204
+
+    received.answer = answer
+    owed = [owe(storage, clock, subscribe(storage, clock, f"{base_url}/{number}"))[0] for number in range(2)]
+    courier = hire()
+    courier.nudge()
+    assert asked.acquire(timeout=10) and asked.acquire(timeout=10)
+    stopping = threading.Thread(target=courier.stop)
+    with caplog.at_level(logging.WARNING), away():
+        gates[0].set()
+        wait_until(lambda: "the courier waits" in caplog.text, "the record fails", seconds=30)
+        stopping.start()
+        gates[1].set()
+        wait_until(lambda: received.pushes[1], "the other has answered", seconds=10)
+        caplog.clear()
+        wait_until(lambda: "the courier waits" in caplog.text, "the record fails again", seconds=30)
+        assert stopping.is_alive()
+    stopping.join(30)
+    assert [find(storage, each).state for each in owed] == [DeliveryState.DELIVERED] * 2
+
+
+def test_a_nudge_that_comes_during_a_claim_is_not_lost(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it tells of was written too late for that claim to see it."""
+    if storage.engine.dialect.name == "sqlite":
+        pytest.skip("while anybody claims there, nobody writes what a nudge could tell of")
+    base_url, _ = receivers
+    claimed, gate = threading.Event(), threading.Event()
+
+    def claim_due(*args: Any, **named: Any) -> list[Claim]:
+        due = real(*args, **named)
+        claimed.set()
+        gate.wait(10)
+        return due
+
+    real = claims.claim_due
+    monkeypatch.setattr(claims, "claim_due", claim_due)
+    courier = hire()
+    courier.nudge()
+    assert claimed.wait(10)
+    owed = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
+    courier.nudge()
+    gate.set()
+    await_state(storage, DeliveryState.DELIVERED, *owed)
+
+
 @pytest.mark.parametrize(("spoilt", "error"), [
     ({"secret": Secret("whsec_no base64")}, "unsendable"),
     ({"callback": "gopher://127.0.0.1/"}, "bad_url"),
@@ -400,7 +486,7 @@ def test_the_deadline_spans_all_that_a_channel_asks(
         return (yield from push(claim, now))
 
     monkeypatch.setitem(CHANNELS, Channel.WEBHOOK, converse)
-    monkeypatch.setattr("workers.deliver.ATTEMPT_SECONDS", 1.0)
+    monkeypatch.setattr("workers.flight.ATTEMPT_SECONDS", 1.0)
     subscription = subscribe(storage, clock, f"{base_url}/1")
     owed = owe(storage, clock, subscription)
     hire().nudge()

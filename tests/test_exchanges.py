@@ -56,7 +56,7 @@ def answering(answer: bytes) -> Iterator[str]:
 @pytest.fixture
 def deliver(workers_app: Celery, storage: Storage, clock: StoppedClock) -> Any:
     """Sends what is due until one more attempt is on record."""
-    from workers.deliver import Courier
+    from workers.courier import Courier
 
     def deliver() -> None:
         with storage.read() as tx:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -33,6 +34,51 @@ def test_an_answer_is_handed_back() -> None:
         response = post(url)
     assert (response.status, response.error, response.body) == (200, None, b"ok")
     assert response.headers["x-mark"] == "yes"
+
+
+def test_an_interim_answer_leaves_nothing_in_the_last() -> None:
+    with run_partner(answer(b"HTTP/1.1 103 Early Hints\r\nX-Early: yes\r\n\r\n" + OK)) as (url, _):
+        response = post(url)
+    assert (response.status, response.headers) == (200, {"content-length": "2", "x-mark": "yes"})
+
+
+def test_nothing_of_a_request_is_in_the_next_one() -> None:
+    """Handles are used again, most of them as they are."""
+    came: list[tuple[str, str | None, str | None, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            type_ = (self.headers["content-type"] or "").partition(";")[0]
+            body = self.rfile.read(int(self.headers["content-length"] or 0))
+            came.append((self.command, type_, self.headers["x-once"], body if type_ != "multipart/form-data" else b""))
+            self.send_response(204)
+            self.end_headers()
+
+        do_GET = do_PUT = do_POST
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    plain = {"content-type": "text/plain"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        outbound = Outbound(LOOPBACK)
+        for request in (
+            Request(url, b"first", plain | {"x-once": "1"}), Request(url, b"2nd", plain),
+            Request(url, b"", {"x-once": "2"}, method="GET"), Request(url, b"third", plain),
+            Request(url, b"", {}, form={"a": "b"}), Request(url, b"put", plain, method="PUT"), Request(url, b"", plain),
+        ):
+            outbound.start(request, request)
+            [(context, response)] = outbound.wait(10)
+            assert context is request and response.request is request and response.status == 204
+        outbound.close()
+        server.shutdown()
+    assert came == [
+        ("POST", "text/plain", "1", b"first"), ("POST", "text/plain", None, b"2nd"), ("GET", "", "2", b""),
+        ("POST", "text/plain", None, b"third"), ("POST", "multipart/form-data", None, b""),
+        ("PUT", "text/plain", None, b"put"), ("POST", "text/plain", None, b""),
+    ]
 
 
 def test_a_redirect_is_not_followed() -> None:

@@ -8,17 +8,20 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 
 import certifi
 import pycurl
 
 from service.mail import MailServer
-from service.networks import AllowedNetworks
+from service.networks import AllowedNetworks, vet_address
+from service.retries import FIRST_ROOM, RETRY_ROOM
 from workers.transfers import File, Mail, Reply, Request, Response, Transfer
 
 # An idle connection is kept for the next push of a burst, not for the next day's.
 _IDLE_SECONDS, _LIFETIME_SECONDS, _MOST_IDLE = 10, 60, 256
-_HANDLES_KEPT = 256
+# As many as begin within a moment.
+_HANDLES_KEPT = FIRST_ROOM + RETRY_ROOM
 
 
 class Outbound:
@@ -32,7 +35,13 @@ class Outbound:
         self, allowed: AllowedNetworks, *, deadline_seconds: float = 15.0, response_limit: int = 16_384,
         ca_bundle: str | None = None, mail: MailServer | None = None,
     ) -> None:
-        self._allowed, self._deadline_seconds, self._response_limit = allowed, deadline_seconds, response_limit
+        self._deadline_seconds, self._response_limit = deadline_seconds, response_limit
+
+        @lru_cache(4096)
+        def vet(ip: str, port: int, confined: bool) -> str | None:
+            return vet_address(ip, port, allowed, confined=confined)
+
+        self._vet = vet
         self._mail = mail
         self._ca_bundle = ca_bundle or certifi.where()
         self._selector = selectors.DefaultSelector()
@@ -44,6 +53,7 @@ class Outbound:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _MOST_IDLE)
+        self._watched: set[int] = set()
         self._timer_at: float | None = None
         self._transfers: dict[pycurl.Curl, Transfer] = {}
         self._spare: list[pycurl.Curl] = []
@@ -65,8 +75,8 @@ class Outbound:
             refused = Response(status=None, error="bad_url", duration_ms=0, request=request)
             self._finished.append((context, refused))
             return
-        transfer = Transfer(context, request, self._allowed, self._response_limit, request.confined)
-        curl = self._take_handle()
+        transfer = Transfer(context, request, self._vet, self._response_limit, request.confined)
+        curl = self._spare.pop() if self._spare and _is_plain_post(request) else self._make_handle()
         try:
             self._prepare(curl, request, transfer, seconds)
         except pycurl.error as error:
@@ -80,13 +90,18 @@ class Outbound:
     def _start_mail(self, mail: Mail, context: object, deadline_seconds: float) -> None:
         """The operator's own server is where the operator says, on whatever network."""
         assert self._mail, "no mail server is set"
-        curl, reply = self._take_handle(), Reply(context, None, self._allowed, self._response_limit)
-        for option, value in (*self._limits(deadline_seconds), *_mail_options(mail, self._mail, reply)):
+        curl, reply = self._make_handle(), Reply(context, None, self._vet, self._response_limit)
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000)))
+        for option, value in _mail_options(mail, self._mail, reply):
             curl.setopt(option, value)
         self._add(curl, reply)
 
-    def _take_handle(self) -> pycurl.Curl:
-        return self._spare.pop() if self._spare else pycurl.Curl()
+    def _make_handle(self) -> pycurl.Curl:
+        curl = pycurl.Curl()
+        for option, value in _ALWAYS:
+            curl.setopt(option, value)
+        curl.setopt(pycurl.CAINFO, self._ca_bundle)
+        return curl
 
     def _add(self, curl: pycurl.Curl, transfer: Transfer) -> None:
         self._transfers[curl] = transfer
@@ -126,28 +141,17 @@ class Outbound:
     def _prepare(
         self, curl: pycurl.Curl, request: Request, transfer: Transfer, deadline_seconds: float
     ) -> None:
-        content = _content(curl, request)
-        options = (
-            (pycurl.URL, request.url),
-            *content,
-            (pycurl.CUSTOMREQUEST, request.method),
-            # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
-            (pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in request.headers.items()), "Expect:"]),
-            *self._limits(deadline_seconds),
-            (pycurl.OPENSOCKETFUNCTION, transfer.open_socket),
-            (pycurl.HEADERFUNCTION, transfer.take_header),
-            (pycurl.WRITEFUNCTION, transfer.take_body),
-            *_HTTP,
-        )
-        for option, value in options:
-            curl.setopt(option, value)
-
-    def _limits(self, deadline_seconds: float) -> tuple[tuple[int, object], ...]:
-        return (
-            (pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000))),
-            (pycurl.CAINFO, self._ca_bundle),
-            *_GUARDS,
-        )
+        setopt = curl.setopt
+        setopt(pycurl.URL, request.url)
+        for option, value in _content(curl, request):
+            setopt(option, value)
+        setopt(pycurl.CUSTOMREQUEST, request.method)
+        # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
+        setopt(pycurl.HTTPHEADER, [*map(": ".join, request.headers.items()), "Expect:"])
+        setopt(pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000)))
+        setopt(pycurl.OPENSOCKETFUNCTION, transfer.open_socket)
+        setopt(pycurl.HEADERFUNCTION, transfer.take_header)
+        setopt(pycurl.WRITEFUNCTION, transfer.take_body)
 
     def _drive(self, now: float, ends_at: float) -> bool:
         """Wait for the next thing to happen and let curl act on it; whether the bell rang."""
@@ -176,30 +180,29 @@ class Outbound:
         self._multi.remove_handle(curl)
         transfer = self._transfers.pop(curl)
         self._finished.append((transfer.context, transfer.conclude(code, curl.getinfo(pycurl.RESPONSE_CODE))))
-        curl.reset()
-        if len(self._spare) < _HANDLES_KEPT:
+        if _is_plain_post(transfer.request) and len(self._spare) < _HANDLES_KEPT:
             self._spare.append(curl)
 
     def _watch(self, event: int, fd: int, multi: pycurl.CurlMulti, data: object) -> None:
-        known = fd in self._selector.get_map()
         if event == pycurl.POLL_REMOVE:
-            if known:
+            if fd in self._watched:
+                self._watched.discard(fd)
                 self._selector.unregister(fd)
-            return
-        change = self._selector.modify if known else self._selector.register
-        change(fd, _SELECTOR_EVENTS[event])
+        elif fd in self._watched:
+            self._selector.modify(fd, _SELECTOR_EVENTS[event])
+        else:
+            self._watched.add(fd)
+            self._selector.register(fd, _SELECTOR_EVENTS[event])
 
     def _set_timer(self, timeout_ms: int) -> None:
         self._timer_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
 
-_HTTP = (
+_ALWAYS = (
     (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
     (pycurl.FOLLOWLOCATION, 0),
     (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
     (pycurl.ACCEPT_ENCODING, "gzip"),
-)
-_GUARDS = (
     # The environment's proxies would connect for us, past the guard.
     (pycurl.PROXY, ""),
     (pycurl.NOPROXY, "*"),
@@ -235,6 +238,11 @@ def _mail_options(mail: Mail, server: MailServer, reply: Reply) -> tuple[tuple[i
         (pycurl.INFILESIZE_LARGE, len(mail.message)),
         (pycurl.HEADERFUNCTION, reply.take_header),
     )
+
+
+def _is_plain_post(request: Request | None) -> bool:
+    """Each sets every option that another one set, so that they use a handle again as it is."""
+    return request is not None and request.method == "POST" and not request.form
 
 
 def _content(curl: pycurl.Curl, request: Request) -> tuple[tuple[int, object], ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pycurl
 
-from service.networks import AllowedNetworks, vet_address
+# Why an address and port may not be connected to, if so; the third says whether what is sent is confined.
+Vet = Callable[[str, int, bool], str | None]
 
 # A partner's honest headers are a few hundred bytes; curl by itself would take 300 kB.
 _HEADER_LIMIT = 32_768
@@ -108,14 +109,12 @@ class Transfer:
     """One request's callbacks. None may raise: pycurl would print the traceback and go on."""
 
     def __init__(
-        self, context: object, request: Request | None, allowed: AllowedNetworks, response_limit: int,
-        confined: bool = False,
+        self, context: object, request: Request | None, vet: Vet, response_limit: int, confined: bool = False
     ) -> None:
-        self.context, self._request, self._allowed, self._confined = context, request, allowed, confined
+        self.context, self.request, self._vet, self._confined = context, request, vet, confined
         self._started_at = time.monotonic()
         self._body, self._body_room, self._header_room = bytearray(), response_limit, _HEADER_LIMIT
-        self._headers: dict[str, str] = {}
-        self._has_head = False
+        self._lines: list[bytes] = []
         # Why the transfer was stopped by us; curl knows only that it was.
         self._stop: str | None = None
 
@@ -125,7 +124,7 @@ class Transfer:
         if family not in (socket.AF_INET, socket.AF_INET6):
             self._stop = "address_refused"
             return pycurl.SOCKET_BAD
-        self._stop = vet_address(target[0], target[1], self._allowed, confined=self._confined)
+        self._stop = self._vet(target[0], target[1], self._confined)
         if self._stop is not None:
             return pycurl.SOCKET_BAD
         try:
@@ -133,20 +132,13 @@ class Transfer:
         except OSError:
             return pycurl.SOCKET_BAD
 
-    def take_header(self, line: bytes) -> int:
+    def take_header(self, line: bytes) -> int | None:
         self._header_room -= len(line)
         if self._header_room < 0:
             self._stop = "headers_too_large"
             return 0
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon:
-            self._headers[name.strip().lower()] = value.strip()
-        elif line.startswith(b"HTTP/"):
-            # An interim response (RFC 9110 section 15.2) came before this one.
-            self._headers, self._has_head = {}, False
-        elif not line.strip():
-            self._has_head = True
-        return len(line)
+        self._lines.append(line)
+        return None
 
     def take_body(self, data: bytes) -> int:
         self._body += data[:self._body_room]
@@ -158,22 +150,39 @@ class Transfer:
 
     def conclude(self, code: int, status: int) -> Response:
         duration_ms = round((time.monotonic() - self._started_at) * 1000)
-        if code == pycurl.E_OK and not self._has_head:
+        headers, has_head = _parse(self._lines)
+        if code == pycurl.E_OK and not has_head:
             # Curl takes a connection that was closed in the midst of a head for its end (RFC 9112 section 8).
             code = pycurl.E_PARTIAL_FILE
         if code == pycurl.E_OK or self._stop == "cut":
             return Response(
-                status=status, error=None, duration_ms=duration_ms, headers=self._headers, body=bytes(self._body),
-                request=self._request,
+                status=status, error=None, duration_ms=duration_ms, headers=headers, body=bytes(self._body),
+                request=self.request,
             )
         error = self._stop or _ERRORS.get(code, "bad_response")
-        return Response(status=None, error=error, duration_ms=duration_ms, request=self._request)
+        return Response(status=None, error=error, duration_ms=duration_ms, request=self.request)
+
+
+def _parse(lines: list[bytes]) -> tuple[dict[str, str], bool]:
+    """A response's headers, and whether they came to their end."""
+    headers: dict[str, str] = {}
+    has_head = False
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            headers[name.strip().lower()] = value.strip()
+        elif line.startswith(b"HTTP/"):
+            # An interim response (RFC 9110 section 15.2) came before this one.
+            headers, has_head = {}, False
+        elif not line.strip():
+            has_head = True
+    return headers, has_head
 
 
 class Reply(Transfer):
     """One message's callbacks: curl takes each line that a mail server says for a header."""
 
-    def take_header(self, line: bytes) -> int:
+    def take_header(self, line: bytes) -> int | None:
         self._header_room -= len(line)
         if self._header_room < 0:
             self._stop = "headers_too_large"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -16,13 +16,15 @@ from service.retries import Breaker, is_host_well, judge_host, must_pause
 from service.storage import hosts, lines, pauses, turns
 from service.storage.deliveries import message_id
 from service.storage.overtaken import retire_overtaken
-from service.storage.sets import among
+from service.storage.sets import Key, Rows, among, key_of
 from service.storage.subscriptions import hold
 from service.storage.tables import Instant, attempts, deliveries, events, payloads, subscriptions
 from service.storage.websub import State, read_states, retire_older_states
 
 # Names the couriers' turns among PostgreSQL's advisory locks.
 _TURN = 727165
+# Of a topic without a document nothing is sent: the attempt fails.
+_GONE = State(None, None, None)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +74,17 @@ def _take_turn(tx: sa.Connection) -> None:
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
 
 
-def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[uuid.UUID, Lane]) -> list[Claim]:
+def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[Any, Lane]) -> list[Claim]:
     if not chosen:
         return []
-    # Again, for what was retired or is being changed meanwhile.
-    ready = sa.select(deliveries.c.id).where(among(deliveries.c.id, chosen), deliveries.c.lane.is_not(None))
-    hold = deliveries.update().where(deliveries.c.id.in_(ready.with_for_update(skip_locked=True)))
-    tx.execute(hold.values(claim_owner=owner, claim_until=until, attempt=deliveries.c.attempt + 1, lane=None))
-    held = {row.id: row for row in tx.execute(_claimed(list(chosen), owner))}
-    states = read_states(tx, {row.topic for row in held.values() if row.topic})
-    return [_claim(held[id], lane, states.get(held[id].topic)) for id, lane in chosen.items() if id in held]
+    ids = {"ids": chosen.keys()}
+    tx.execute(_HOLD, ids | {"owner": owner, "until": until})
+    held = tx.execute(_HELD, ids | {"owner": owner}).all()
+    bodies = _read_bodies(tx, {row.payload_id for row in held})
+    states = read_states(tx, {row.topic for row in held if row.topic})
+    place = {id: number for number, id in enumerate(chosen)}
+    held.sort(key=lambda row: place[row.key])
+    return [_claim(row, chosen[row.key], states.get(row.topic) or bodies.get(row.payload_id)) for row in held]
 
 
 def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> None:
@@ -92,25 +95,20 @@ def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> N
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
-    held = _list_held(tx, [outcome.claim.delivery_id for outcome in outcomes])
-    kept = [outcome for outcome in outcomes if _fence(outcome.claim) in held]
+    held = {tuple(row) for row in tx.execute(_FENCES, {"ids": [outcome.claim.delivery_id for outcome in outcomes]})}
+    lost = [outcome for outcome in outcomes if _fence(tx, outcome.claim) not in held]
+    kept = [outcome for outcome in outcomes if outcome not in lost] if lost else outcomes
     if kept:
-        conclusion = deliveries.update().where(deliveries.c.id == sa.bindparam("delivery_id"))
-        # Sent anew and failed, it still was delivered once.
-        delivered_at = sa.func.coalesce(sa.bindparam("accepted_at", type_=Instant), deliveries.c.delivered_at)
-        conclusion = conclusion.values(
-            state=sa.bindparam("state"), next_attempt_at=sa.bindparam("next_attempt_at"), delivered_at=delivered_at,
-            claim_owner=None, claim_until=None,
-        )
-        tx.execute(conclusion, [_conclusion(outcome) for outcome in kept])
-        tx.execute(attempts.insert(), [_attempt(outcome) for outcome in kept])
-        _retire_overtaken(tx, [outcome.claim.delivery_id for outcome in kept if outcome.state is DeliveryState.DUE])
+        _CONCLUDE.execute(tx, [_conclusion(outcome) for outcome in kept])
+        _KEEP_ATTEMPT.execute(tx, [_attempt(outcome) for outcome in kept])
+        if again := [outcome.claim.delivery_id for outcome in kept if outcome.state is DeliveryState.DUE]:
+            _retire_overtaken(tx, again)
         _judge_hosts(tx, kept)
         _judge_receivers(tx, kept)
         for outcome in kept:
             if outcome.holds_until:
                 hold(tx, outcome.claim.subscription_id, outcome.holds_until)
-    return [outcome for outcome in outcomes if _fence(outcome.claim) not in held]
+    return lost
 
 
 def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
@@ -180,49 +178,50 @@ def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
     retire_older_states(tx, ids)
 
 
-def _claimed(ids: Sequence[uuid.UUID], owner: str) -> sa.Select[Any]:
-    return (
-        sa.select(
-            deliveries.c.id, deliveries.c.subscription_id, deliveries.c.attempt, deliveries.c.created_at,
-            deliveries.c.host, deliveries.c.claim_owner, deliveries.c.tries_before,
-            subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, subscriptions.c.former_secrets,
-            subscriptions.c.topic, subscriptions.c.settings, subscriptions.c.failing_since,
-            payloads.c.body, payloads.c.media_type,
-        )
-        .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
-        .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
-        .where(among(deliveries.c.id, ids), deliveries.c.claim_owner == owner)
-    )
+def _read_bodies(tx: sa.Connection, ids: Collection[Any]) -> dict[Any, State]:
+    """Each once, however many are sent it."""
+    return {row.key: State(row.body, row.media_type, None) for row in tx.execute(_BODIES, {"ids": ids - {None}})}
 
 
-def _claim(row: Any, lane: Lane, state: State | None) -> Claim:
+def _claim(row: Any, lane: Lane, content: State | None) -> Claim:
+    content = content or _GONE
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
         settings=row.settings, former_secrets=row.former_secrets, first_due_at=row.created_at, lane=lane, host=row.host,
-        body=state.body if state else row.body, media_type=state.media_type if state else row.media_type,
-        link=state.link if state else None,
+        body=content.body, media_type=content.media_type, link=content.link,
         tries_before=row.tries_before, failing_since=row.failing_since,
     )
 
 
-def _list_held(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> set[tuple[uuid.UUID, str, int]]:
-    """The fences of those that are still claimed, which nobody can take until the transaction ends."""
-    query = sa.select(deliveries.c.id, deliveries.c.claim_owner, deliveries.c.attempt).where(
-        among(deliveries.c.id, ids), deliveries.c.state == DeliveryState.DUE
-    )
-    # In one order, so that two workers which report on the same rows don't wait for each other.
-    return {tuple(row) for row in tx.execute(query.order_by(deliveries.c.id).with_for_update())}
+# Again, for what was retired or is being changed meanwhile.
+_READY = sa.select(deliveries.c.id).where(among(deliveries.c.id, "ids"), deliveries.c.lane.is_not(None))
+_HOLD = deliveries.update().where(deliveries.c.id.in_(_READY.with_for_update(skip_locked=True))).values(
+    claim_owner=sa.bindparam("owner"), claim_until=sa.bindparam("until"), attempt=deliveries.c.attempt + 1, lane=None
+)
+_HELD = sa.select(
+    sa.type_coerce(deliveries.c.id, Key).label("key"),
+    deliveries.c.id, deliveries.c.subscription_id, deliveries.c.attempt, deliveries.c.created_at, deliveries.c.host,
+    deliveries.c.claim_owner, deliveries.c.tries_before,
+    sa.type_coerce(deliveries.c.payload_id, Key).label("payload_id"),
+    subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, subscriptions.c.former_secrets,
+    subscriptions.c.topic, subscriptions.c.settings, subscriptions.c.failing_since,
+).join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id).where(
+    among(deliveries.c.id, "ids"), deliveries.c.claim_owner == sa.bindparam("owner")
+)
+_BODIES = sa.select(
+    sa.type_coerce(payloads.c.id, Key).label("key"), payloads.c.body, payloads.c.media_type
+).where(among(payloads.c.id, "ids"))
 
 
-def _fence(claim: Claim) -> tuple[uuid.UUID, str, int]:
-    return claim.delivery_id, claim.owner, claim.attempt
+def _fence(tx: sa.Connection, claim: Claim) -> tuple[Any, str, int]:
+    return key_of(tx, claim.delivery_id), claim.owner, claim.attempt
 
 
 def _conclusion(outcome: Outcome) -> dict[str, Any]:
     delivered = outcome.state is DeliveryState.DELIVERED
     return {
-        "delivery_id": outcome.claim.delivery_id, "state": outcome.state, "next_attempt_at": outcome.next_attempt_at,
+        "own_id": outcome.claim.delivery_id, "new_state": outcome.state.value, "again_at": outcome.next_attempt_at,
         "accepted_at": outcome.attempt.started_at if delivered else None,
     }
 
@@ -235,3 +234,25 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
         "request_headers": attempt.request_headers, "response_headers": attempt.response_headers,
         "response_body": attempt.response_body,
     }
+
+
+# The fences of those that are still claimed, which nobody can take until the transaction ends. In one order, so that
+# two workers which report on the same rows don't wait for each other.
+_FENCES = sa.select(
+    sa.type_coerce(deliveries.c.id, Key), deliveries.c.claim_owner, deliveries.c.attempt
+).where(among(deliveries.c.id, "ids"), deliveries.c.state == DeliveryState.DUE).order_by(
+    deliveries.c.id
+).with_for_update()
+_CONCLUDE = Rows(
+    {"own_id": deliveries.c.id.type, "new_state": deliveries.c.state.type, "again_at": Instant(),
+     "accepted_at": Instant()},
+    lambda row: deliveries.update().where(deliveries.c.id == row["own_id"]).values(
+        # Sent anew and failed, it still was delivered once.
+        state=row["new_state"], delivered_at=sa.func.coalesce(row["accepted_at"], deliveries.c.delivered_at),
+        next_attempt_at=row["again_at"], claim_owner=None, claim_until=None,
+    ),
+)
+_KEEP_ATTEMPT = Rows(
+    {column.name: column.type for column in attempts.c},
+    lambda row: attempts.insert().from_select(list(row), sa.select(*row.values())),
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,17 +14,19 @@ from service.storage.tables import hosts
 _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def find_breakers(tx: sa.Connection, names: Iterable[str]) -> dict[str, Breaker]:
+_FIND = sa.select(hosts).where(among(hosts.c.host, "names"))
+# In one order, so that two couriers with the same hosts don't wait for each other.
+_LOCK = _FIND.order_by(hosts.c.host).with_for_update()
+
+
+def find_breakers(tx: sa.Connection, names: Collection[str]) -> dict[str, Breaker]:
     """Of those hosts that aren't well."""
-    query = sa.select(hosts).where(among(hosts.c.host, names))
-    return {row.host: Breaker(row.failures, row.held_until) for row in tx.execute(query)}
+    return {row.host: Breaker(row.failures, row.held_until) for row in tx.execute(_FIND, {"names": names})}
 
 
-def lock_breakers(tx: sa.Connection, names: Iterable[str]) -> dict[str, Breaker]:
+def lock_breakers(tx: sa.Connection, names: Collection[str]) -> dict[str, Breaker]:
     """The same, which nobody can change until the transaction ends."""
-    # In one order, so that two couriers with the same hosts don't wait for each other.
-    query = sa.select(hosts).where(among(hosts.c.host, names)).order_by(hosts.c.host).with_for_update()
-    return {row.host: Breaker(row.failures, row.held_until) for row in tx.execute(query)}
+    return {row.host: Breaker(row.failures, row.held_until) for row in tx.execute(_LOCK, {"names": names})}
 
 
 def keep_breakers(tx: sa.Connection, breakers: Mapping[str, Breaker]) -> None:

@@ -18,6 +18,14 @@ WAKE_BATCH = 2000
 _is_waiting = sa.and_(
     deliveries.c.state == DeliveryState.DUE, deliveries.c.lane.is_(None), deliveries.c.claim_owner.is_(None),
 )
+_is_claimed = deliveries.c.claim_owner.is_not(None)
+# Made once, as a courier asks this all the time.
+_RIPE = sa.select(deliveries.c.id).where(
+    _is_waiting, deliveries.c.next_attempt_at <= sa.bindparam("now")
+).order_by(deliveries.c.next_attempt_at).limit(WAKE_BATCH).with_for_update(skip_locked=True)
+_LOST = sa.select(deliveries.c.id).where(_is_claimed, sa.or_(
+    deliveries.c.claim_until <= sa.bindparam("now"), deliveries.c.claim_until > sa.bindparam("latest"),
+)).with_for_update(skip_locked=True)
 
 
 def lane_of(event_type: EventType) -> Lane:
@@ -25,28 +33,32 @@ def lane_of(event_type: EventType) -> Lane:
     return Lane.WITHDRAWAL if event_type is EventType.RELEASE_WITHDRAWN else Lane.FIRST
 
 
+# Minima, not "exists": PostgreSQL might look for any through the whole table.
+_LANES = sa.select(*(
+    sa.select(sa.func.min(deliveries.c.lane)).where(deliveries.c.lane >= lane.value).scalar_subquery().label(lane.name)
+    for lane in Lane
+))
+_DUE = sa.select(
+    sa.select(sa.func.min(deliveries.c.lane)).where(deliveries.c.lane.is_not(None)).scalar_subquery().label("lane"),
+    sa.select(sa.func.min(deliveries.c.next_attempt_at)).where(_is_waiting).scalar_subquery().label("waiting"),
+    sa.select(sa.func.min(deliveries.c.claim_until)).where(_is_claimed).scalar_subquery().label("claimed"),
+)
+
+
 def find_lanes(tx: sa.Connection) -> list[Lane]:
     """Those in which anything stands, the first first."""
-    # Minima, not "exists": PostgreSQL might look for any through the whole table.
-    firsts = (sa.select(sa.func.min(deliveries.c.lane)).where(deliveries.c.lane >= lane.value) for lane in Lane)
-    found = tx.execute(sa.select(*(first.scalar_subquery().label(f"lane_{n}") for n, first in enumerate(firsts)))).one()
-    return sorted({Lane(lane) for lane in found if lane is not None})
+    return sorted({Lane(lane) for lane in tx.execute(_LANES).one() if lane is not None})
 
 
 def is_any_due(tx: sa.Connection, now: datetime) -> bool:
     """Whether any stands in line, waits and its time has come, or was held by a courier that died."""
-    ready = sa.select(sa.func.min(deliveries.c.lane)).where(deliveries.c.lane.is_not(None))
-    waiting = sa.select(sa.func.min(deliveries.c.next_attempt_at)).where(_is_waiting)
-    claimed = sa.select(sa.func.min(deliveries.c.claim_until)).where(deliveries.c.claim_owner.is_not(None))
-    lane, *times = tx.execute(sa.select(*(each.scalar_subquery() for each in (ready, waiting, claimed)))).one()
+    lane, *times = tx.execute(_DUE).one()
     return lane is not None or any(at is not None and at <= now for at in times)
 
 
 def wake(tx: sa.Connection, now: datetime) -> None:
     """Have those get in line whose time has come."""
-    query = sa.select(deliveries.c.id).where(_is_waiting, deliveries.c.next_attempt_at <= now)
-    query = query.order_by(deliveries.c.next_attempt_at).limit(WAKE_BATCH).with_for_update(skip_locked=True)
-    if ids := tx.execute(query).scalars().all():
+    if ids := tx.execute(_RIPE, {"now": now}).scalars().all():
         tx.execute(deliveries.update().where(among(deliveries.c.id, ids)).values(lane=_lane()))
 
 
@@ -60,9 +72,7 @@ def wake_misdated(tx: sa.Connection, now: datetime) -> None:
 
 def free_lost(tx: sa.Connection, now: datetime) -> list[uuid.UUID]:
     """Have those get in line again that a dead courier holds, or one whose clock was set back since; names them."""
-    is_lost = sa.or_(deliveries.c.claim_until <= now, deliveries.c.claim_until > now + 2 * LONG_CLAIM)
-    query = sa.select(deliveries.c.id).where(deliveries.c.claim_owner.is_not(None), is_lost)
-    lost = list(tx.execute(query.with_for_update(skip_locked=True)).scalars())
+    lost = list(tx.execute(_LOST, {"now": now, "latest": now + 2 * LONG_CLAIM}).scalars())
     if lost:
         change = deliveries.update().where(among(deliveries.c.id, lost))
         tx.execute(change.values(claim_owner=None, claim_until=None, lane=_lane()))

@@ -7,7 +7,6 @@ however many stand behind them.
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,17 +15,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.model import DeliveryState, Lane, SubscriptionState
-from service.retries import CLAIM, HOST_BURST, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
+from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
 from service.storage.hosts import find_breakers
 from service.storage.pauses import keep
-from service.storage.sets import among
+from service.storage.sets import Key, among
 from service.storage.tables import deliveries, subscriptions
 
 # How many leave the line, put off, while one claim is made.
 PUT_OFF_BATCH = 2000
 
 _LAST_ID = uuid.UUID(int=2**128 - 1)
-_WELL = Breaker()
 _LANES = [lane.value for lane in Lane]
 
 
@@ -34,51 +32,60 @@ _LANES = [lane.value for lane in Lane]
 class Flight:
     """What is in flight from all couriers, and to each host how many of them in their first moment."""
 
-    subscriptions: set[uuid.UUID] = field(default_factory=set)
-    hosts: Counter[str] = field(default_factory=Counter)
-    bursts: Counter[str] = field(default_factory=Counter)
+    subscriptions: set[Any] = field(default_factory=set)
+    hosts: dict[str, int] = field(default_factory=dict)
+    bursts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, row: Any, *, is_fresh: bool) -> None:
-        self.subscriptions.add(row.subscription_id)
-        self.hosts[row.host] += 1
-        self.bursts[row.host] += is_fresh
+    def add(self, subscription_id: Any, host: str, is_fresh: bool) -> None:
+        self.subscriptions.add(subscription_id)
+        self.hosts[host] = self.hosts.get(host, 0) + 1
+        if is_fresh:
+            self.bursts[host] = self.bursts.get(host, 0) + 1
 
-    def has_room(self, row: Any, room: int) -> bool:
+    def has_room(self, subscription_id: Any, host: str, room: int) -> bool:
         return (
-            row.subscription_id not in self.subscriptions
-            and self.hosts[row.host] < room and self.bursts[row.host] < HOST_BURST
+            subscription_id not in self.subscriptions
+            and self.hosts.get(host, 0) < room and self.bursts.get(host, 0) < HOST_BURST
         )
 
 
+_FLYING = sa.select(
+    sa.type_coerce(deliveries.c.subscription_id, Key), deliveries.c.host,
+    sa.case((deliveries.c.claim_until > sa.bindparam("moment_ago"), 1), else_=0),
+).where(deliveries.c.claim_owner.is_not(None))
+
+
 def find_flight(tx: sa.Connection, now: datetime) -> Flight:
-    query = sa.select(deliveries.c.subscription_id, deliveries.c.host, deliveries.c.claim_until)
     flight = Flight()
-    for row in tx.execute(query.where(deliveries.c.claim_owner.is_not(None))):
-        flight.add(row, is_fresh=row.claim_until > now + CLAIM - MOMENT)
+    for subscription_id, host, is_fresh in tx.execute(_FLYING, {"moment_ago": now + CLAIM - MOMENT}):
+        flight.add(subscription_id, host, is_fresh)
     return flight
 
 
 @dataclass(slots=True)
 class Choice:
-    """Who is sent next; which hosts and subscriptions are to be left alone, and until when; and which for good."""
+    """Who is sent next; which hosts and subscriptions are to be left alone, and until when; and which for good.
+
+    Ids are `Key`s.
+    """
 
     flight: Flight
-    chosen: dict[uuid.UUID, Lane] = field(default_factory=dict)
+    chosen: dict[Any, Lane] = field(default_factory=dict)
     hosts_put_off: dict[str, datetime] = field(default_factory=dict)
-    subscriptions_put_off: dict[uuid.UUID, datetime] = field(default_factory=dict)
-    silent: set[uuid.UUID] = field(default_factory=set)
+    subscriptions_put_off: dict[Any, datetime] = field(default_factory=dict)
+    silent: set[Any] = field(default_factory=set)
 
-    def weigh(self, row: Any, lane: Lane, breaker: Breaker, now: datetime) -> None:
-        room = host_room(breaker, now)
+    def weigh(self, row: Any, lane: Lane, breaker: Breaker | None, now: datetime) -> None:
+        room = host_room(breaker, now) if breaker else HOST_ROOM
         if row.state != SubscriptionState.ACTIVE:
             # It was paused or ended while this was planned.
             self.silent.add(row.subscription_id)
-        elif room == 0 and breaker.held_until:
+        elif room == 0 and breaker and breaker.held_until:
             self.hosts_put_off[row.host] = breaker.held_until
         elif row.held_until and now < row.held_until <= now + LONGEST_WAIT:
             self.subscriptions_put_off[row.subscription_id] = row.held_until
-        elif self.flight.has_room(row, room):
-            self.flight.add(row, is_fresh=True)
+        elif self.flight.has_room(row.subscription_id, row.host, room):
+            self.flight.add(row.subscription_id, row.host, True)
             self.chosen[row.id] = lane
 
     @property
@@ -96,7 +103,7 @@ def choose(tx: sa.Connection, choice: Choice, lane: Lane, after: str, room: int,
         breakers = find_breakers(tx, {row.host for row in rows})
         for row in rows:
             if len(choice.chosen) < most:
-                choice.weigh(row, lane, breakers.get(row.host, _WELL), now)
+                choice.weigh(row, lane, breakers.get(row.host), now)
         if len(choice.chosen) >= most or choice.count_put_off >= PUT_OFF_BATCH:
             break
     return len(choice.chosen) - before
@@ -121,17 +128,18 @@ def _make_steps() -> sa.Select[Any]:
     """
     here = deliveries.alias("here")
     flying = deliveries.alias("flying")
-    columns = (here.c.id, here.c.host, here.c.subscription_id)
+    columns = (sa.type_coerce(here.c.id, Key).label("id"), here.c.host,
+               sa.type_coerce(here.c.subscription_id, Key).label("subscription_id"))
     is_busy = sa.exists().where(
         flying.c.subscription_id == here.c.subscription_id, flying.c.claim_owner.is_not(None)
     )
     free = sa.case((is_busy, 0), else_=1)
-    host, subscription_id = (sa.bindparam(name, type_=here.c[name].type) for name in ("host", "subscription_id"))
+    host, subscription_id = sa.bindparam("host", type_=here.c.host.type), sa.bindparam("subscription_id", type_=Key)
     first = sa.select(*columns, free.label("free")).where(here.c.id == _first_behind(host, subscription_id))
     steps = first.cte("steps", recursive=True)
     # From a host with as many as it can have room for, on to the next one.
     is_enough = steps.c.free >= HOST_BURST
-    last = sa.case((is_enough, sa.literal(_LAST_ID, sa.Uuid)), else_=steps.c.subscription_id)
+    last = sa.case((is_enough, sa.literal(_LAST_ID, Key)), else_=steps.c.subscription_id)
     before = sa.case((here.c.host == steps.c.host, steps.c.free), else_=0)
     onward = sa.select(*columns, before + free).join_from(steps, here, here.c.id == _first_behind(steps.c.host, last))
     steps = steps.union_all(onward)
@@ -157,14 +165,16 @@ def put_off(tx: sa.Connection, choice: Choice) -> None:
     if choice.silent:
         keep(tx, choice.silent)
     untils: Mapping[Any, datetime] = choice.hosts_put_off | choice.subscriptions_put_off
-    for column, keys in (
-        (deliveries.c.host, choice.hosts_put_off), (deliveries.c.subscription_id, choice.subscriptions_put_off)
+    own = deliveries.c.subscription_id
+    for column, key, keys in (
+        (deliveries.c.host, deliveries.c.host, choice.hosts_put_off),
+        (own, sa.type_coerce(own, Key), choice.subscriptions_put_off),
     ):
         if keys:
-            query = sa.select(deliveries.c.id, column.label("key")).where(
+            query = sa.select(deliveries.c.id, key.label("key")).where(
                 deliveries.c.state == DeliveryState.DUE, deliveries.c.lane.in_(_LANES), among(column, keys)
             ).limit(PUT_OFF_BATCH).with_for_update(skip_locked=True)
-            rows = [{"key": row.id, "due_at": spread(row.id, untils[row.key])} for row in tx.execute(query)]
+            rows = [{"own_id": row.id, "due_at": spread(row.id, untils[row.key])} for row in tx.execute(query)]
             if rows:
-                change = deliveries.update().where(deliveries.c.id == sa.bindparam("key"))
+                change = deliveries.update().where(deliveries.c.id == sa.bindparam("own_id"))
                 tx.execute(change.values(lane=None, next_attempt_at=sa.bindparam("due_at")), rows)

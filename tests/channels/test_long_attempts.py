@@ -32,7 +32,7 @@ SITE = {"partner": "P", "channel": "wordpress", "languages": ["en"], "username":
 def test_a_claim_lasts_longer_than_its_channels_attempt(
     workers_app: Celery, storage: Storage, clock: StoppedClock, channel: str, lasts: object
 ) -> None:
-    from workers.deliver import Courier
+    from workers.courier import Courier
 
     assert LONG_CLAIM.total_seconds() > LONG_ATTEMPT_SECONDS[Channel.WORDPRESS]
     with run_partner(lambda connection, over: over.wait(30)) as (url, accepted):

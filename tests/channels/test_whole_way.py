@@ -39,7 +39,7 @@ def deliver(
     workers_app: Celery, storage: Storage, clock: StoppedClock, mailbox: Mailbox
 ) -> Iterator[Callable[[], None]]:
     """Sends what is due until nothing is."""
-    from workers.deliver import Courier
+    from workers.courier import Courier
 
     own = Storage(storage.url, vault=VAULT)
     allowed = AllowedNetworks.parse("127.0.0.0/8")

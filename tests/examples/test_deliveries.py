@@ -31,7 +31,7 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def deliver(workers_app: Celery, storage: Storage) -> Iterator[Callable[[Subscription], str]]:
     """Sends a test ping until it is taken; its message id."""
-    from workers.deliver import Courier
+    from workers.courier import Courier
 
     own = Storage(storage.url, vault=VAULT)
     courier = Courier(own, Outbound(AllowedNetworks.parse("127.0.0.0/8")), "one")

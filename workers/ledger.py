@@ -1,0 +1,117 @@
+"""The courier's transactions: what came of a group of deliveries is recorded, and the next ones are claimed."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from service.clock import Clock
+from service.errors import DiglotError
+from service.exchanges import keep_body, keep_request, keep_response
+from service.model import Attempt, Claim, Lane
+from service.retries import CLAIM, LONG_ATTEMPT_SECONDS, LONG_CLAIM, decide
+from service.storage import Storage, Transaction, claims, deliveries
+from service.storage.claims import Outcome
+from service.subscriptions import end_subscription
+from workers.flight import Result
+from workers.outbound import Response
+
+log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """All that a courier reads and writes, in the name of its ``owner``."""
+
+    def __init__(self, storage: Storage, owner: str, clock: Clock) -> None:
+        self._storage, self._owner, self._clock = storage, owner, clock
+        self._chance = random.SystemRandom()
+        # The host of each lane's last claim.
+        self._after: dict[Lane, str] = {}
+
+    def record_and_claim(self, results: Sequence[Result], rooms: tuple[int, int]) -> list[Claim]:
+        """In one transaction, that waits for the disk once; where a result breaks it, each result in its own.
+
+        Up to so many first tries and so many retries are claimed. Raises StorageUnavailable: nothing is recorded.
+        """
+        try:
+            with self._storage.write() as tx:
+                lost = self._record(tx, results)
+                due = self._claim(tx, *rooms)
+        except DiglotError:
+            raise
+        except Exception:
+            if not results:
+                raise
+            log.exception("results can't be recorded together")
+            lost, due = [claim for result in results for claim in self._record_alone(result)], []
+        for claim in lost:
+            log.warning("delivery %s: a late result of a lost claim is refused", claim.delivery_id)
+        return due
+
+    def _claim(self, tx: Transaction, first_room: int, retry_room: int) -> list[Claim]:
+        if max(first_room, retry_room) <= 0:
+            return []
+        now = self._clock()
+        due = claims.claim_due(
+            tx, self._owner, limit=first_room, retry_limit=retry_room, now=now, until=now + CLAIM, after=self._after
+        )
+        if slow := [claim for claim in due if claim.channel in LONG_ATTEMPT_SECONDS]:
+            claims.hold_longer(tx, slow, now + LONG_CLAIM)
+        self._after |= {claim.lane: claim.host for claim in due}
+        return due
+
+    def _record_alone(self, result: Result) -> list[Claim]:
+        try:
+            with self._storage.write() as tx:
+                return self._record(tx, [result])
+        except DiglotError:
+            raise
+        except Exception:
+            log.exception("delivery %s can't be recorded; its claim runs out by itself", result.claim.delivery_id)
+            return []
+
+    def _record(self, tx: Transaction, results: Sequence[Result]) -> list[Claim]:
+        """Returns those whose claim was lost meanwhile."""
+        if not results:
+            return []
+        now = self._clock()
+        decisions = [
+            decide(each.claim.attempt - each.claim.tries_before, each.response.status, each.response.headers, now,
+                   self._chance)
+            for each in results
+        ]
+        outcomes = [
+            Outcome(claim=result.claim, attempt=_attempt(result), state=decision.state,
+                    next_attempt_at=decision.next_attempt_at, holds_until=decision.holds_until)
+            for result, decision in zip(results, decisions, strict=True)
+        ]
+        lost = claims.record_outcomes(tx, outcomes)
+        for outcome, decision in zip(outcomes, decisions, strict=True):
+            if decision.ends_subscription and outcome not in lost:
+                self._end(tx, outcome.claim, now)
+        return [outcome.claim for outcome in lost]
+
+    def _end(self, tx: Transaction, claim: Claim, now: datetime) -> None:
+        if not end_subscription(tx, claim.subscription_id, "gone", claim.callback):
+            # The old callback said so, after it was changed; the new one is still to be asked.
+            deliveries.send_anew(tx, claim.delivery_id, now)
+
+
+def _attempt(result: Result) -> Attempt:
+    response = result.response
+    return Attempt(
+        number=result.claim.attempt, started_at=result.ended_at - timedelta(milliseconds=response.duration_ms),
+        duration_ms=response.duration_ms, status=response.status, error=response.error, **_keep_exchange(response),
+    )
+
+
+def _keep_exchange(response: Response) -> dict[str, Any]:
+    came = response.status is not None
+    return {
+        "request_headers": keep_request(response.request.headers) if response.request else None,
+        "response_headers": keep_response(response.headers) if came else None,
+        "response_body": keep_body(response.body) if came else None,
+    }

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 
 from tests.faults.processes import Service, run_service, wait_until
 from tests.faults.receivers import Received, run_receivers
+from tests.faults.test_deaths import kill_child
+from tests.faults.test_steps import full
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(180)]
 
@@ -63,6 +65,15 @@ def freeze_broker(service: Service) -> None:
     service.valkey.thaw()
 
 
+def fill_broker(service: Service) -> None:
+    with full(service):
+        threading.Event().wait(1.5)
+
+
+def kill_child_of_web(service: Service) -> None:
+    kill_child(service, "web")
+
+
 def lock_database(service: Service) -> None:
     with service.storage.write() as tx:
         if tx.dialect.name == "postgresql":
@@ -71,7 +82,8 @@ def lock_database(service: Service) -> None:
 
 
 ALL_FAULTS: tuple[Fault, ...] = (
-    kill_worker, kill_worker, kill_beat, kill_web, stop_worker, flush_broker, lose_broker, freeze_broker, lock_database,
+    kill_worker, kill_worker, kill_beat, kill_web, kill_child_of_web, stop_worker, flush_broker, lose_broker,
+    freeze_broker, fill_broker, lock_database,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -85,18 +86,28 @@ def get_replay(storage: Storage, subscription: Subscription, replay_id: uuid.UUI
     return replay
 
 
-def plan_replays(storage: Storage, profile: Profile, clock: Clock) -> int:
-    """Have all that is to be sent once more due, batch by batch. Returns how many events were looked at."""
-    count = 0
+def plan_replays(storage: Storage, profile: Profile, clock: Clock) -> Iterator[int]:
+    """Have all that is to be sent once more due: a batch of each replay in turn, however far back one reaches.
+
+    Gives how many events each batch looked at; between two, the caller may do what can't wait.
+    """
     with storage.read() as tx:
-        running = replays.list_open(tx)
-    for replay in running:
-        while looked_at := _plan_batch(storage, profile, replay.id, clock()):
-            count += looked_at
-        with storage.write() as tx:
-            if (now_open := replays.find_replay(tx, replay.id)) and not now_open.finished_at:
-                _finish(tx, now_open, clock())
-    return count
+        running = [replay.id for replay in replays.list_open(tx)]
+    while running:
+        unfinished = []
+        for replay_id in running:
+            if looked_at := _plan_batch(storage, profile, replay_id, clock()):
+                unfinished.append(replay_id)
+                yield looked_at
+            else:
+                _finish_planned(storage, replay_id, clock())
+        running = unfinished
+
+
+def _finish_planned(storage: Storage, replay_id: uuid.UUID, now: datetime) -> None:
+    with storage.write() as tx:
+        if (replay := replays.find_replay(tx, replay_id)) and not replay.finished_at:
+            _finish(tx, replay, now)
 
 
 def _plan_batch(storage: Storage, profile: Profile, replay_id: uuid.UUID, now: datetime) -> int:

@@ -141,7 +141,7 @@ class Room:
             pass
         publish_due(self.services.storage, self.services.profile, self.clock)
         plan_due(self.services.storage, self.services.profile, self.clock)
-        plan_replays(self.services.storage, self.services.profile, self.clock)
+        list(plan_replays(self.services.storage, self.services.profile, self.clock))
         taken: list[bytes] = []
         plan_feeds(self.services.storage, self.clock)
         while held := self._claim():

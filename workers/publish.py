@@ -32,22 +32,30 @@ def publish() -> None:
 
 
 def _publish() -> None:
+    wait_seconds = _bring_out()
+    for _ in plan_replays(context.storage(), context.profile(), utc_now):
+        context.queue().deliver()
+        # News doesn't wait for what one partner wants sent once more.
+        wait_seconds = _bring_out()
+    if wait_seconds:
+        # Two swaps never share a second; the wait is far below the broker's visibility timeout.
+        publish.apply_async(countdown=wait_seconds)
+    if plan_feeds(context.storage(), utc_now):
+        context.queue().deliver()
+
+
+def _bring_out() -> float:
+    """What is accepted or due, to readers and into the plans; returns after how many seconds there is more to do."""
     wait_seconds = _make_public()
     for count in plan_parts(context.storage(), context.profile(), utc_now):
         if count:
             context.queue().deliver()
         # What is accepted meanwhile doesn't wait until all partners of another release are planned.
         wait_seconds = _make_public()
-    if wait_seconds:
-        # Two swaps never share a second; the wait is far below the broker's visibility timeout.
-        publish.apply_async(countdown=wait_seconds)
-    owed = plan_replays(context.storage(), context.profile(), utc_now)
-    if owed + plan_feeds(context.storage(), utc_now):
-        context.queue().deliver()
+    return wait_seconds
 
 
 def _make_public() -> float:
-    """What is accepted or due; returns after how many seconds there is more to do."""
     while publish_scheduled(context.storage(), utc_now()):
         pass
     published = publish_due(context.storage(), context.profile(), utc_now)

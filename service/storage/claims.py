@@ -253,6 +253,6 @@ _CONCLUDE = Rows(
     ),
 )
 _KEEP_ATTEMPT = Rows(
-    {column.name: column.type for column in attempts.c},
+    {column.name: column.type for column in attempts.c if column is not attempts.c.exchange_cleared_at},
     lambda row: attempts.insert().from_select(list(row), sa.select(*row.values())),
 )

@@ -77,7 +77,7 @@ class Wire:
         self.clock.advance(seconds=2)
         publish_due(self.storage, self.profile, self.clock)
         plan_due(self.storage, self.profile, self.clock)
-        plan_replays(self.storage, self.profile, self.clock)
+        list(plan_replays(self.storage, self.profile, self.clock))
 
     def claim(self) -> list[Claim]:
         with self.storage.write() as tx:

@@ -26,6 +26,8 @@ _REASONS = {
     "Invalid \\": "bad_escape",
     "Extra data": "more_after_end",
 }
+# What word processors and Chinese keyboards write for " ' , : { } [ ], and what looks like them.
+_LOOKALIKES = frozenset("“”„‟‘’＂＇，、：；｛｝［］【】")
 
 
 class MalformedJson(DiglotError):
@@ -52,6 +54,7 @@ def parse_json(text: str) -> Any:
         value = json.loads(text, parse_constant=_refuse, parse_int=_read_int, object_pairs_hook=_read_object)
     except json.JSONDecodeError as error:
         reason = next((ours for theirs, ours in _REASONS.items() if error.msg.startswith(theirs)), "not_json")
+        reason = "lookalike" if text[error.pos:error.pos + 1] in _LOOKALIKES else reason
         raise MalformedJson(line=error.lineno, column=error.colno, reason=reason) from None
     except _BadNumber:
         raise _misplaced_number(text) from None

@@ -6,7 +6,7 @@ import copy
 import json
 import random
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from service.retries import CLAIM, PAUSE_AFTER, WAITS, decide
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
 from service.storage.tables import deliveries, notices
+from service.views import iso
 from tests.conftest import RecordingQueue, StoppedClock, bearer
 
 Headers = dict[str, str]
@@ -125,10 +126,6 @@ def told(pushed: list[Claim]) -> list[tuple[str, str]]:
     """Event and release of each push."""
     bodies = [json.loads(claim.body) for claim in pushed]
     return [(body["type"].removeprefix("release."), body["data"]["release"]["id"]) for body in bodies]
-
-
-def iso(at: datetime) -> str:
-    return at.replace(microsecond=0).isoformat()
 
 
 def test_a_webhook_that_fails_for_five_days_is_paused_and_its_owner_is_to_be_told(wire: Wire) -> None:

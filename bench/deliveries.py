@@ -84,7 +84,7 @@ def run_diglot(database_url: str, receiver: int) -> Iterator[Contestant]:
 def push(service: Service) -> float:
     """A release that is public already is planned, pushed and recorded as delivered, partner by partner."""
     profile = load_profile(service.settings.profile_path)
-    samples.accept(service.storage, profile, 1)
+    samples.accept(service.storage, profile, 1, samples.long_document)
     wait_until(lambda: publish_due(service.storage, profile, utc_now).count, "the release is public")
     owed = count_delivered(service) + PARTNERS
     started = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from service.clock import new_id, utc_now
@@ -48,13 +48,23 @@ def short_document(number: int) -> dict[str, Any]:
     return document
 
 
-def accept(storage: Storage, profile: Profile, number: int) -> Release:
-    draft = validate_release(release_document(number), profile)
+def long_document(number: int) -> dict[str, Any]:
+    """The same closed twice, so that a push of it in both languages has 8 kB."""
+    document = release_document(number)
+    for tag, edition in document["editions"].items():
+        edition["body_text"] += f"\n\n{CLOSING[tag]}"
+    return document
+
+
+def accept(
+    storage: Storage, profile: Profile, number: int, make: Callable[[int], dict[str, Any]] = release_document
+) -> Release:
+    draft = validate_release(make(number), profile)
     return accept_release(storage, draft, ReleaseState.PUBLISHED, utc_now(), make_desk(storage))
 
 
 def push_body(profile: Profile, languages: Sequence[str]) -> bytes:
-    """What a partner gets of such a release."""
-    release = published(validate_release(release_document(1), profile))
+    """What a partner gets of a long one."""
+    release = published(validate_release(long_document(1), profile))
     event = Event(id=new_id(), type=EventType.RELEASE_PUBLISHED, created_at=utc_now(), release_id=release.id)
     return release_body(event, release, languages, profile)

@@ -67,7 +67,9 @@ def test_a_password_goes_in_the_clear_to_the_operators_networks_alone(
 def test_what_is_confined_is_vetted_so_when_the_socket_is_opened(confined: bool) -> None:
     """A socket that is made is not yet connected."""
     public = (socket.AF_INET, socket.SOCK_STREAM, 6, ("93.184.215.14", 80))
-    opened = Transfer(None, None, LOOPBACK, 1, confined).open_socket(0, public)
+    outbound = Outbound(LOOPBACK)
+    opened = Transfer(None, None, outbound._vet, 1, confined).open_socket(0, public)
+    outbound.close()
     assert (opened == pycurl.SOCKET_BAD) is confined
     if isinstance(opened, socket.socket):
         opened.close()

@@ -25,8 +25,9 @@ class Receipt:
 
     @property
     def owed(self) -> Delivery | None:
-        """What is still to be sent."""
-        return next((d for d in self.deliveries if d.state is DeliveryState.DUE), None)
+        """The newest that the partner was to get and has not taken, whether it is still tried or was given up."""
+        newest = next((d for d in reversed(self.deliveries) if d.state is not DeliveryState.SUPERSEDED), None)
+        return newest if newest and not newest.delivered_at else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,8 @@ class Courier:
             return []
         now = self._clock()
         decisions = [
-            decide(claim.attempt - claim.tries_before, response.status, response.headers, now, self._chance)
+            decide(claim.attempt - claim.tries_before, response.status, response.headers, now, self._chance,
+                   heals=response.heals)
             for claim, response in finished
         ]
         outcomes = [

@@ -1,0 +1,116 @@
+"""Nothing is given up before its last try, and what is given up is told, kept on record, and can still be sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.config import Profile
+from service.retries import GONE, PAUSE_AFTER, WAITS
+from service.storage import Storage
+from tests.api.test_replays import FINAL, Headers, Wire, told
+from tests.conftest import StoppedClock
+
+
+@pytest.fixture
+def wire(
+    client: FlaskClient, admin: Headers, storage: Storage, profile: Profile, clock: StoppedClock,
+    release_document: dict[str, Any],
+) -> Wire:
+    return Wire(client, admin, storage, profile, clock, release_document)
+
+
+def withdraw_one(wire: Wire) -> str:
+    """That the partner had; it is told so, and waits to be."""
+    release_id = wire.publish()
+    wire.deliver()
+    wire.withdraw(release_id)
+    return release_id
+
+
+def give_up(wire: Wire, status: int) -> int:
+    """Answer so until nothing is tried any more. Returns how often it was tried."""
+    tries = len(wire.deliver(status))
+    for wait in WAITS:
+        wire.clock.now += wait * 1.2
+        tries += len(wire.deliver(status))
+    wire.clock.now += WAITS[-1] * 2
+    assert wire.claim() == []
+    return tries
+
+
+def receipt(wire: Wire, release_id: str) -> Any:
+    [receiver] = wire.get(f"/v1/releases/{release_id}/receipts")["items"]
+    return receiver["languages"]["en"]
+
+
+def audited(wire: Wire, release_id: str) -> list[Any]:
+    entries = wire.get(f"/v1/releases/{release_id}/audit")["items"]
+    return [entry for entry in entries if entry["action"] == "delivery.abandoned"]
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 422 + 1, 500])
+def test_a_withdrawal_that_is_refused_once_comes_again_and_is_owed_meanwhile(wire: Wire, status: int) -> None:
+    release_id = withdraw_one(wire)
+    assert told(wire.deliver(status)) == [("withdrawn", release_id)]
+    owed = receipt(wire, release_id)["owed"]
+    assert (owed["event"], owed["state"], owed["status"], owed["error"]) == ("release.withdrawn", "due", status, None)
+    assert owed["next_attempt_at"]
+    wire.clock.now += WAITS[0] * 1.2
+    assert told(wire.deliver()) == [("withdrawn", release_id)]
+    after = receipt(wire, release_id)
+    assert (after["owed"], after["accepted"]["event"]) == (None, "release.withdrawn")
+
+
+def test_what_is_given_up_is_owed_on_record_and_can_be_sent_once_more(wire: Wire) -> None:
+    release_id = withdraw_one(wire)
+    assert give_up(wire, 404) == 1 + len(WAITS)
+    shown = receipt(wire, release_id)
+    assert shown["accepted"]["event"] == "release.published"
+    owed = shown["owed"]
+    assert (owed["event"], owed["state"], owed["status"], owed["next_attempt_at"]) == (
+        "release.withdrawn", "abandoned", 404, None
+    )
+    [delivery] = [each for each in wire.get(f"{wire.path}/deliveries")["items"] if each["state"] == "abandoned"]
+    [entry] = audited(wire, release_id)
+    assert (entry["actor"], entry["key_id"]) == ("diglot", None)
+    assert entry["details"] == {
+        "subscription_id": wire.path.rpartition("/")[2], "delivery_id": delivery["id"], "event": "release.withdrawn",
+        "tries": 1 + len(WAITS), "status": 404, "error": None,
+    }
+    assert wire.post(f"/v1/deliveries/{delivery['id']}/redeliver").status_code == 202
+    assert told(wire.deliver()) == [("withdrawn", release_id)]
+    assert receipt(wire, release_id)["owed"] is None
+
+
+def test_what_was_overtaken_or_is_no_longer_wanted_is_no_loss(wire: Wire) -> None:
+    """Something newer of the release is owed instead; and a 410 is the receiver's own wish."""
+    release_id = wire.publish()
+    [held] = wire.claim()
+    wire.correct(release_id)
+    wire.record(held, FINAL)
+    assert audited(wire, release_id) == []
+    assert receipt(wire, release_id)["owed"]["event"] == "release.corrected"
+    wire.deliver(GONE)
+    assert audited(wire, release_id) == []
+
+
+def test_what_was_taken_once_is_not_owed_while_it_is_sent_again(wire: Wire) -> None:
+    release_id = wire.publish()
+    wire.deliver()
+    [delivery] = wire.get(f"{wire.path}/deliveries")["items"]
+    wire.post(f"/v1/deliveries/{delivery['id']}/redeliver")
+    shown = receipt(wire, release_id)
+    assert shown["owed"] is None and shown["sent"][0]["state"] == "due"
+
+
+def test_a_pause_stands_in_the_audit_log(wire: Wire) -> None:
+    wire.publish()
+    wire.deliver(503)
+    wire.clock.now += PAUSE_AFTER
+    wire.deliver(503)
+    [entry] = [each for each in wire.get("/v1/audit")["items"] if each["action"] == "subscription.paused"]
+    assert (entry["release_id"], entry["revision"], entry["actor"]) == (None, None, "diglot")
+    assert entry["details"] == {"subscription_id": wire.path.rpartition("/")[2], "status": 503, "error": None}

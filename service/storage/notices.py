@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,19 @@ def claim_due(tx: sa.Connection, *, limit: int, now: datetime, until: datetime) 
     hold = notices.update().where(among(notices.c.id, ids))
     tx.execute(hold.values(next_attempt_at=until, attempt=notices.c.attempt + 1))
     return _list(tx, among(notices.c.id, ids))
+
+
+def list_notices(
+    tx: sa.Connection, *, limit: int, before: uuid.UUID | None = None, partner: str | None = None
+) -> list[Notice]:
+    """Newest first; `partner` narrows to one organisation."""
+    query = sa.select(notices.c.id).order_by(notices.c.id.desc()).limit(limit)
+    if before:
+        query = query.where(notices.c.id < before)
+    if partner:
+        own = sa.select(subscriptions.c.id).where(subscriptions.c.partner == partner)
+        query = query.where(notices.c.subscription_id.in_(own))
+    return _list(tx, among(notices.c.id, tx.execute(query).scalars().all()))
 
 
 def conclude(tx: sa.Connection, notice: Notice, sent_at: datetime | None, next_attempt_at: datetime | None) -> bool:

@@ -238,7 +238,7 @@ sa.Index(
     "ix_replays_open", replays.c.subscription_id, unique=True, sqlite_where=_is_open, postgresql_where=_is_open,
 )
 
-# What the owner of a subscription is to be told, beside what the API shows; `sent_at` is NULL until somebody does.
+# What the owner of a subscription is to be told by mail, beside /v1/notices; `sent_at` is NULL until somebody does.
 # Without `next_attempt_at` nobody tries any more: it is told, given up, or for the record alone.
 notices = sa.Table(
     "notices", metadata, _id(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.model import ApiKey, Delivery, Replay, Subscription
+from service.model import ApiKey, Delivery, Notice, Replay, Subscription
 from service.receipts import Receiver
 from service.storage.deliveries import message_id
 from service.views.instants import iso
@@ -82,6 +82,22 @@ def view_delivery(delivery: Delivery) -> dict[str, Any]:
              "duration_ms": attempt.duration_ms, "status": attempt.status, "error": attempt.error}
             for attempt in delivery.attempts
         ],
+    }
+
+
+def view_notice(notice: Notice) -> dict[str, Any]:
+    return {
+        "id": str(notice.id),
+        "type": notice.type.value,
+        "created_at": iso(notice.created_at),
+        "partner": notice.subscription.partner,
+        "subscription_id": str(notice.subscription.id),
+        "delivery_id": str(notice.delivery_id) if notice.delivery_id else None,
+        "event": notice.event,
+        "release_id": str(notice.release_id) if notice.release_id else None,
+        "status": notice.status,
+        "error": notice.error,
+        "sent_at": iso(notice.sent_at),
     }
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from service import keys
 from service.config import Profile
+from service.model import Role
 from service.retries import GONE, PAUSE_AFTER, WAITS
 from service.storage import Storage
 from tests.api.test_replays import FINAL, Headers, Wire, told
-from tests.conftest import StoppedClock
+from tests.conftest import StoppedClock, bearer
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def audited(wire: Wire, release_id: str) -> list[Any]:
     return [entry for entry in entries if entry["action"] == "delivery.abandoned"]
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 422 + 1, 500])
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 423, 500])
 def test_a_withdrawal_that_is_refused_once_comes_again_and_is_owed_meanwhile(wire: Wire, status: int) -> None:
     release_id = withdraw_one(wire)
     assert told(wire.deliver(status)) == [("withdrawn", release_id)]
@@ -104,6 +106,31 @@ def test_what_was_taken_once_is_not_owed_while_it_is_sent_again(wire: Wire) -> N
     wire.post(f"/v1/deliveries/{delivery['id']}/redeliver")
     shown = receipt(wire, release_id)
     assert shown["owed"] is None and shown["sent"][0]["state"] == "due"
+
+
+def test_notices_tell_what_befell_a_subscription_to_staff_and_to_its_own_partner(wire: Wire) -> None:
+    release_id = withdraw_one(wire)
+    wire.deliver(FINAL)
+    wire.fail_for_days()
+    wire.post(f"{wire.path}/resume")
+    first = wire.get("/v1/notices?limit=1")
+    assert [notice["type"] for notice in first["items"]] == ["subscription.resumed"]
+    more = first["next"].removeprefix("http://127.0.0.1:8080").replace("limit=1", "limit=9")
+    items = [*first["items"], *wire.get(more)["items"]]
+    assert [(notice["type"], notice["event"]) for notice in items if notice["release_id"] in (None, release_id)] == [
+        ("subscription.resumed", None), ("subscription.paused", None), ("delivery.abandoned", "release.withdrawn"),
+    ]
+    own = wire.path.rpartition("/")[2]
+    assert {(notice["partner"], notice["subscription_id"]) for notice in items} == {("Daily", own)}
+    last = items[-1]
+    assert (last["status"], last["error"], last["sent_at"]) == (FINAL, None, None)
+    assert wire.post(f"/v1/deliveries/{last['delivery_id']}/redeliver").status_code == 202
+    daily, rival = (
+        bearer(keys.make_key(wire.storage, name, Role.PARTNER, wire.clock(), partner=name)[1])
+        for name in ("Daily", "Rival")
+    )
+    assert wire.client.get("/v1/notices", headers=daily).json["items"] == items
+    assert wire.client.get("/v1/notices", headers=rival).json["items"] == []
 
 
 def test_a_pause_stands_in_the_audit_log(wire: Wire) -> None:

@@ -123,6 +123,7 @@ def view_receiver(receiver: Receiver) -> dict[str, Any]:
 def _view_sent(delivery: Delivery) -> dict[str, Any]:
     last = delivery.attempts[-1] if delivery.attempts else None
     return {
+        "delivery_id": str(delivery.id),
         "message_id": message_id(delivery.id),
         "event": delivery.event_type.value,
         "revision": delivery.revision,

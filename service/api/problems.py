@@ -20,6 +20,7 @@ from service.lifecycle import IllegalMove
 from service.media import UnsupportedMedium
 from service.messages import say
 from service.model import Warning
+from service.pings import TooManyTests
 from service.releases import RevisionMismatch
 from service.siblings import StaleSiblings
 from service.strict_json import MalformedJson, RepeatedName, TooDeep
@@ -44,6 +45,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (IdempotencyKeyReused, 422),
     (Conflict, 409),
     (TooManyVerifications, 429),
+    (TooManyTests, 429),
     (WrongMediaType, 415),
     (UnsupportedMedium, 415),
     (PackedBody, 415),
@@ -75,7 +77,7 @@ def answer_error(error: DiglotError) -> Response:
         response.headers["WWW-Authenticate"] = 'Bearer realm="diglot"'
     if isinstance(error, StorageUnavailable | Overloaded):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if isinstance(error, TooManyVerifications):
+    if isinstance(error, TooManyVerifications | TooManyTests):
         response.headers["Retry-After"] = str(error.params["wait_seconds"])
     return response
 

@@ -17,8 +17,9 @@ from service import keys
 from service.config import Profile
 from service.deliveries import plan_due
 from service.model import Attempt, Claim, DeliveryState, NoticeType, Role
+from service.pings import MOST_AN_HOUR
 from service.publishing import publish_due
-from service.replays import BATCH, plan_replays
+from service.replays import BATCH, MOST_OPEN, plan_replays
 from service.retries import CLAIM, PAUSE_AFTER, WAITS, decide
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
@@ -443,3 +444,38 @@ def test_a_nul_is_a_fault_on_either_database(wire: Wire, path: str, document: di
     answer = wire.post(path, document | (order if path.endswith("subscriptions") else {}))
     assert answer.status_code == 422
     assert {error["code"] for error in answer.json["errors"]} == {"not_one_line"}
+
+
+def test_tests_to_one_host_are_limited_within_an_hour_over_all_subscriptions(wire: Wire) -> None:
+    """Else a partner's key could have us flood somebody else."""
+    paths = [wire.path, wire.subscribe()]
+    for number in range(MOST_AN_HOUR):
+        assert wire.post(f"{paths[number % 2]}/test").status_code == 202
+        wire.clock.advance(seconds=1)
+    refused = wire.post(f"{wire.path}/test")
+    assert (refused.status_code, refused.json["code"]) == (429, "too_many_tests")
+    assert wire.post(f"{wire.subscribe('Other')}/test").status_code == 202, "another host has its own"
+    wire.clock.advance(seconds=int(refused.headers["Retry-After"]) - 1)
+    assert wire.post(f"{wire.path}/test").status_code == 429
+    wire.clock.advance(seconds=1)
+    assert wire.post(f"{paths[1]}/test").status_code == 202
+
+
+def test_a_partner_has_only_so_many_replays_at_a_time(wire: Wire) -> None:
+    wire.publish()
+    paths = [wire.path, *(wire.subscribe() for _ in range(MOST_OPEN))]
+    since = {"since": "2026-01-01T00:00:00Z"}
+    answers = [wire.post(f"{path}/replay", since) for path in paths]
+    assert [answer.status_code for answer in answers] == [202] * MOST_OPEN + [409]
+    assert answers[-1].json["code"] == "too_many_replays"
+    assert wire.post(f"{wire.subscribe('Other')}/replay", since).status_code == 202
+    wire.work()
+    wire.deliver()
+    wire.work()
+    assert wire.post(f"{paths[-1]}/replay", since).status_code == 202
+
+
+def test_a_replay_since_a_time_to_come_is_refused_with_its_place(wire: Wire) -> None:
+    answer = wire.post(f"{wire.path}/replay", {"since": iso(wire.clock() + timedelta(seconds=1))})
+    assert (answer.status_code, [fault["pointer"] for fault in answer.json["errors"]]) == (422, ["/since"])
+    assert wire.post(f"{wire.path}/replay", {"since": iso(wire.clock())}).status_code == 202

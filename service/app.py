@@ -8,7 +8,7 @@ from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from service.api import audit, docs, health, history, hub, keys, media, releases, replays, subscriptions
+from service.api import audit, docs, health, history, hub, keys, media, notices, releases, replays, subscriptions
 from service.api.auth import guard
 from service.api.problems import answer_http_error, install_problems
 from service.api.query import check_query
@@ -35,8 +35,8 @@ def create_app(services: Services) -> Flask:
     # Called first, for the last registered is.
     app.after_request(failures.show_to_people)
     for part in (
-        releases, history, media, subscriptions, replays, hub, keys, audit, health, docs, web_media, unsubscribing,
-        routes,
+        releases, history, media, subscriptions, notices, replays, hub, keys, audit, health, docs, web_media,
+        unsubscribing, routes,
     ):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(docs.swagger_ui)

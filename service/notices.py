@@ -1,4 +1,4 @@
-"""What the owner of a paused subscription is told, in both languages at once, and who that is."""
+"""What the owner of a subscription is told of its troubles, in both languages at once, and who that is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 from service.config import Profile
 from service.mail import is_address
 from service.messages import LANGUAGES, UiLanguage, has_message, say
-from service.model import Notice
+from service.model import Notice, NoticeType
 from service.networks import host_of
 
+_KINDS = {NoticeType.PAUSED: "paused", NoticeType.ABANDONED: "abandoned"}
 _RULE = "\n\n" + "-" * 40 + "\n\n"
 
 
@@ -23,18 +24,24 @@ def find_recipient(notice: Notice, profile: Profile) -> str | None:
 def write_notice(notice: Notice, profile: Profile) -> tuple[str, str]:
     """Subject and text. Of the callback only the host is named: the rest of it may be a secret."""
     partner = notice.subscription.partner
-    subject = " / ".join(say(language, "mail.paused.subject", partner=partner) for language in LANGUAGES)
+    key = f"mail.{_KINDS[notice.type]}.subject"
+    subject = " / ".join(say(language, key, partner=partner, **_event(language, notice)) for language in LANGUAGES)
     return subject, _RULE.join(_write(language, notice, profile) for language in LANGUAGES) + "\n"
 
 
 def _write(language: UiLanguage, notice: Notice, profile: Profile) -> str:
-    paused = notice.subscription
+    told = notice.subscription
     return say(
-        language, "mail.paused.text", partner=paused.partner, channel=paused.channel.value,
-        host=host_of(paused.callback), since=_local(paused.failing_since or notice.created_at, profile),
-        paused_at=_local(notice.created_at, profile), reason=_reason(language, notice),
-        url=f"{profile.base_url}/v1/subscriptions/{paused.id}",
+        language, f"mail.{_KINDS[notice.type]}.text", partner=told.partner, channel=told.channel.value,
+        host=host_of(told.callback), since=_local(told.failing_since or notice.created_at, profile),
+        at=_local(notice.created_at, profile), reason=_reason(language, notice), **_event(language, notice),
+        url=f"{profile.base_url}/v1/subscriptions/{told.id}", base_url=profile.base_url,
+        delivery=notice.delivery_id, release=notice.release_id,
     )
+
+
+def _event(language: UiLanguage, notice: Notice) -> dict[str, str]:
+    return {"event": say(language, f"page.event.{notice.event}")} if notice.event else {}
 
 
 def _reason(language: UiLanguage, notice: Notice) -> str:

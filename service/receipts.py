@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from service.model import Delivery, DeliveryState, Release, Subscription
+from service.model import Delivery, DeliveryState, EventType, Release, Subscription
 from service.storage import Storage, deliveries, subscriptions
 
 
@@ -25,8 +25,9 @@ class Receipt:
 
     @property
     def owed(self) -> Delivery | None:
-        """What is still to be sent."""
-        return next((d for d in self.deliveries if d.state is DeliveryState.DUE), None)
+        """The newest that the partner was to get and has not taken, whether it is still tried or was given up."""
+        newest = next((d for d in reversed(self.deliveries) if d.state is not DeliveryState.SUPERSEDED), None)
+        return newest if newest and not newest.delivered_at else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,16 @@ class Receiver:
 
     subscription: Subscription
     receipts: Sequence[Receipt]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """How many receivers there are, and how the newest that each was to get stands with them."""
+
+    receivers: int
+    accepted: int
+    due: int
+    abandoned: int
 
 
 def list_receivers(
@@ -51,8 +62,20 @@ def list_receivers(
     return [Receiver(each, list(_receipts(release, by_receiver[each.id]))) for each in receivers]
 
 
+def count_receivers(storage: Storage, release: Release) -> Totals:
+    """Of all receivers together."""
+    with storage.read() as tx:
+        return Totals(**deliveries.count_receivers(tx, release.id))
+
+
 def _receipts(release: Release, owed: Sequence[Delivery]) -> Iterator[Receipt]:
-    for language in release.languages:
-        mine = [delivery for delivery in owed if language in delivery.languages]
-        if mine:
-            yield Receipt(language=language, deliveries=mine)
+    """In the languages that were sent. A withdrawal names every edition, also those that a partner never had."""
+    told = [delivery for delivery in owed if delivery.event_type is not EventType.RELEASE_WITHDRAWN] or owed
+    sent = {language for delivery in told for language in delivery.languages}
+    # Also what a correction has left out.
+    for language in dict.fromkeys((*release.languages, *sorted(sent))):
+        if language in sent:
+            yield Receipt(language=language, deliveries=[
+                each for each in owed
+                if language in each.languages or each.event_type is EventType.RELEASE_WITHDRAWN
+            ])

@@ -11,7 +11,7 @@ from typing import Any
 from service.clock import Clock, new_id
 from service.config import Profile
 from service.deliveries import Bodies, find_shown, make_row, wants
-from service.errors import Conflict, Invalid, NotFound
+from service.errors import Conflict, Fault, Invalid, NotFound
 from service.model import ApiKey, Delivery, DeliveryState, Event, EventType, Replay, Role, Subscription
 from service.model import SubscriptionState as State
 from service.networks import host_of
@@ -22,6 +22,8 @@ from service.validation import read_moment
 
 # Events that are planned in one transaction.
 BATCH = 200
+# Of all subscriptions of a partner.
+MOST_OPEN = 5
 
 
 class Overtaken(Conflict):
@@ -34,6 +36,12 @@ class ReplayRunning(Conflict):
     """A subscription has one replay at a time. ``replay`` is the one that runs."""
 
     code = "replay_running"
+
+
+class TooManyReplays(Conflict):
+    """A partner has only so many, ``limit``, over all its subscriptions."""
+
+    code = "too_many_replays"
 
 
 def validate_since(document: Any, schema: str) -> datetime | None:
@@ -66,13 +74,20 @@ def redeliver(storage: Storage, delivery_id: uuid.UUID, now: datetime, caller: A
 def start_replay(
     storage: Storage, subscription_id: uuid.UUID, since: datetime, now: datetime, caller: ApiKey
 ) -> Replay:
-    """Planned by a worker. Raises NotFound, SubscriptionEnded, SubscriptionPaused or ReplayRunning."""
+    """Planned by a worker.
+
+    Raises Invalid for a time to come, NotFound, SubscriptionEnded, SubscriptionPaused, ReplayRunning or TooManyReplays.
+    """
+    if since > now:
+        raise Invalid([Fault(pointer="/since", code="future_since")])
     replay = Replay(id=new_id(), subscription_id=subscription_id, since=since, created_at=now)
     with storage.write() as tx:
         _lock_sendable(tx, subscription_id, caller, NotFound(kind="subscription", id=str(subscription_id)))
         running = replays.find_open(tx, subscription_id)
         if running and not _finish(tx, running, now):
             raise ReplayRunning(replay=str(running.id))
+        if replays.count_open(tx, subscription_id) >= MOST_OPEN:
+            raise TooManyReplays(limit=MOST_OPEN)
         replays.insert_replay(tx, replay)
     return replay
 

@@ -47,10 +47,15 @@ SPREAD = timedelta(seconds=30)
 # The furthest that anything can have been put off; what lies beyond was put off by a clock that was set back since.
 LONGEST_WAIT = max(WAITS[-1], LONGEST_RETRY_AFTER) * (1 + JITTER) + SPREAD
 
+# The receiver's own end of its subscription: Standard Webhooks 1.0.0, W3C WebSub section 7.
+GONE = 410
+
 # A webhook that has failed for so long, without one success, is paused.
 PAUSE_AFTER = timedelta(days=5)
 # A pause that nobody could be told of for so long, for want of a mail server, is told to nobody any more.
 TELL_WITHIN = timedelta(days=1)
+# After one mail of a delivery that was given up, further ones of the subscription stand among the notices alone.
+TELL_AGAIN_AFTER = timedelta(days=1)
 # W3C WebSub section 7: a subscription is kept to the end of its lease, whatever fails.
 _NEVER_PAUSED = {"websub"}
 
@@ -82,21 +87,22 @@ class Breaker:
 
 
 def decide(
-    attempt: int, status: int | None, headers: Mapping[str, str], now: datetime, chance: random.Random
+    attempt: int, status: int | None, headers: Mapping[str, str], now: datetime, chance: random.Random, *,
+    heals: bool = True,
 ) -> Decision:
     """What follows from the `attempt`-th answer; `status` is None where there was none.
 
-    Standard Webhooks 1.0.0: 2xx is success, 410 ends the subscription. Redirects are never
-    followed, but like network faults, 429 and 5xx they can heal; other 4xx can't.
+    Standard Webhooks 1.0.0: 2xx is success, 410 ends the subscription, everything else is tried again: a 404 may be a
+    receiver that is just being put in place, a 401 a secret that is just being changed. Redirects are never followed,
+    but are mended like the rest. Where a channel knows that an answer never `heals`, it is final.
     """
     if status is not None and 200 <= status < 300:
         return Decision(DeliveryState.DELIVERED)
-    if status == 410:
+    if status == GONE:
         return Decision(DeliveryState.ABANDONED, ends_subscription=True)
     asked = _retry_after(headers.get("retry-after"), now)
     # RFC 6585 section 4, RFC 9110 section 15.6.4: these speak of every request, not of this one alone.
     holds_until = now + asked if asked and status in (429, 503) else None
-    heals = status is None or status == 429 or status < 400 or status >= 500
     if not heals or attempt > len(WAITS):
         return Decision(DeliveryState.ABANDONED, holds_until=holds_until)
     wait = WAITS[attempt - 1] * (1 + JITTER * chance.random())

@@ -20,12 +20,15 @@ from service.deliveries import plan_test
 from service.mail import read_mail_server
 from service.messages import has_message
 from service.model import Attempt, DeliveryState, Subscription
-from service.retries import CLAIM, PAUSE_AFTER, TELL_WITHIN, WAITS
+from service.replays import redeliver
+from service.retries import CLAIM, PAUSE_AFTER, TELL_AGAIN_AFTER, TELL_WITHIN, WAITS
 from service.storage import Storage, claims
 from service.storage import notices as stored
 from service.storage.claims import Outcome
 from service.storage.tables import notices
+from service.validation import validate_release
 from tests.conftest import ROOT, VAULT, RecordingQueue, StoppedClock
+from tests.core.newsroom import Newsroom
 from tests.factories import make_desk
 from tests.services.smtp import Mailbox, run_smtp
 from workers import context
@@ -211,6 +214,73 @@ def test_what_is_resumed_before_it_was_told_is_told_nobody(
     tell()
     assert mailbox.received == []
     assert [row.type for row in rows(storage)] == ["subscription.paused", "subscription.resumed"]
+
+
+@pytest.fixture
+def give_up(storage: Storage, profile: Profile, clock: StoppedClock, release_document: Any) -> Callable[..., None]:
+    """Releases that a partner's receiver refuses for good, published or, after they were taken, withdrawn."""
+    newsroom = Newsroom(storage, profile, clock, validate_release(release_document, profile))
+
+    def answer(state: DeliveryState) -> None:
+        attempt = Attempt(number=1, started_at=clock(), duration_ms=0, status=404)
+        with storage.write() as tx:
+            [claim] = claims.claim_due(tx, "me", limit=9, now=clock(), until=clock() + CLAIM)
+            claims.record_outcomes(tx, [Outcome(claim=claim, attempt=attempt, state=state, next_attempt_at=None)])
+
+    def give_up(*, is_withdrawal: bool = False) -> None:
+        release = newsroom.accept()
+        newsroom.swap()
+        if is_withdrawal:
+            answer(DeliveryState.DELIVERED)
+            newsroom.withdraw(release)
+            newsroom.swap()
+        answer(DeliveryState.ABANDONED)
+
+    return give_up
+
+
+def test_the_owner_is_told_in_both_languages_what_was_given_up_and_how_to_get_it(
+    give_up: Callable[..., None], tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    subscriptions.subscribe(storage, ORDER, clock())
+    give_up(is_withdrawal=True)
+    tell()
+    tell()
+    [message] = mailbox.messages()
+    assert mailbox.received[0][1] == ["it@daily.example"]
+    assert message["subject"] == "已放弃：给 每日新闻 的撤回通知 / Given up: a withdrawal for 每日新闻"
+    [row] = rows(storage)
+    for text in message.get_content().split("-" * 40):
+        assert f"POST http://127.0.0.1:8080/v1/deliveries/{row.delivery_id}/redeliver" in text
+        assert "404" in text and "daily.example" in text and "private" not in text and "2026-11-24 16:00" in text
+    assert (row.type, row.sent_at, row.next_attempt_at) == ("delivery.abandoned", clock(), None)
+
+
+def test_of_many_that_are_given_up_one_mail_a_day_tells_but_of_every_withdrawal(
+    give_up: Callable[..., None], tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    subscriptions.subscribe(storage, ORDER, clock())
+    for is_withdrawal in (False, False, True, False, True):
+        give_up(is_withdrawal=is_withdrawal)
+        tell()
+    subjects = [message["subject"].rpartition(" / ")[2] for message in mailbox.messages()]
+    assert subjects == [f"Given up: a {what} for 每日新闻" for what in ("publication", "withdrawal", "withdrawal")]
+    assert len(rows(storage)) == 5, "all of them are on record"
+    clock.now += TELL_AGAIN_AFTER
+    give_up()
+    tell()
+    assert len(mailbox.received) == 4
+
+
+def test_what_is_sent_once_more_before_it_was_told_is_told_nobody(
+    give_up: Callable[..., None], tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    subscriptions.subscribe(storage, ORDER, clock())
+    give_up()
+    [row] = rows(storage)
+    redeliver(storage, row.delivery_id, clock(), make_desk(storage))
+    tell()
+    assert mailbox.received == []
 
 
 def test_rival_workers_tell_of_each_pause_once(

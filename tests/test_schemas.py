@@ -69,6 +69,7 @@ ROUTES = {
     "/v1/keys/{id}": {"delete"},
     "/v1/media": {"get", "post"},
     "/v1/media/{id}": {"get"},
+    "/v1/notices": {"get"},
     "/v1/openapi.json": {"get"},
     "/v1/releases": {"get", "post"},
     "/v1/releases/{id}": {"get", "put"},

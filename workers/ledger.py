@@ -80,7 +80,7 @@ class Ledger:
         now = self._clock()
         decisions = [
             decide(each.claim.attempt - each.claim.tries_before, each.response.status, each.response.headers, now,
-                   self._chance)
+                   self._chance, heals=each.response.heals)
             for each in results
         ]
         outcomes = [

@@ -60,7 +60,7 @@ def _start(outbound: Outbound, notice: Notice, profile: Profile, server: MailSer
 
 
 def _conclude(storage: Storage, notice: Notice, response: Response, now: datetime) -> None:
-    decision = decide(notice.attempt, response.status, response.headers, now, _chance)
+    decision = decide(notice.attempt, response.status, response.headers, now, _chance, heals=response.heals)
     is_told = decision.state is DeliveryState.DELIVERED
     if not is_told:
         log.warning("notice %s can't be mailed: %s", notice.id, response.error or response.status)

@@ -78,8 +78,8 @@ class Response:
     ``tls_failed``, ``deadline_exceeded``, ``connection_lost``, ``headers_too_large``, ``file_missing``,
     ``login_failed``, ``bad_response``.
     Header names are in lower case. A long ``body`` is cut, after decompression. ``request`` is what this answers.
-    A mail server's reply is the ``body``, and its ``status`` is what HTTP calls the same: 503 for 4yz, which may heal,
-    422 for 5yz, which will not.
+    A mail server's reply is the ``body``, and its ``status`` is what HTTP calls the same: 503 for 4yz, 422 for 5yz.
+    ``heals`` is False where the other side has said by its protocol that it will never take the same.
     """
 
     status: int | None
@@ -88,6 +88,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
     request: Request | None = field(default=None, repr=False)
+    heals: bool = True
 
 
 class _Lent:
@@ -195,6 +196,9 @@ class Reply(Transfer):
         refused = code not in (pycurl.E_OK, pycurl.E_LOGIN_DENIED) and self._stop is None and status >= 400
         if code != pycurl.E_OK and not refused:
             return super().conclude(code, status)
+        is_final = refused and status // 100 == 5
         status = {4: 503, 5: 422}.get(status // 100, 502) if refused else 250
         duration_ms = round((time.monotonic() - self._started_at) * 1000)
-        return Response(status=status, error=None, duration_ms=duration_ms, body=bytes(self._body))
+        return Response(
+            status=status, error=None, duration_ms=duration_ms, body=bytes(self._body), heals=not is_final
+        )

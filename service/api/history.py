@@ -23,8 +23,6 @@ blueprint = Blueprint("history", __name__, url_prefix="/v1/releases/<release_id>
 
 Answer = tuple[Any, int, dict[str, str]]
 
-PRINTED_AT_ONCE = 500
-
 
 @blueprint.get("/revisions")
 @requires(Role.STAFF)
@@ -78,13 +76,13 @@ def list_deliveries(release_id: str) -> Answer:
 @blueprint.get("/receipts")
 @requires(Role.STAFF)
 def list_receipts(release_id: str) -> Any:
-    """As JSON page by page; as a page to print, whole, where HTML is asked for first."""
+    """Page by page, as JSON or, where HTML is asked for first, to print."""
     release = _get(release_id)
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-        return _print_receipts(release)
     limit, before = read_page()
     found = receipts.list_receivers(services().storage, release, limit=limit + 1, before=before)
     page, headers = page_of(found, limit, lambda receiver: receiver.subscription.id, view_receiver)
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+        return _print_receipts(release, found[:limit], page["next"], headers)
     return page, 200, headers | {"Vary": "Accept"}
 
 
@@ -99,22 +97,14 @@ def list_audit(release_id: str) -> Answer:
     return page, 200, headers
 
 
-def _print_receipts(release: Release) -> Response:
-    profile = services().profile
-    page = render_receipts(profile, speech(), release, services().clock(), _every_receiver(release))
-    headers = {"Vary": "Accept, Accept-Language", "Cache-Control": "no-store"}
+def _print_receipts(
+    release: Release, receivers: list[receipts.Receiver], next_url: str | None, headers: dict[str, str]
+) -> Response:
+    totals = receipts.count_receivers(services().storage, release)
+    now = services().clock()
+    page = render_receipts(services().profile, speech(), release, now, receivers, totals, next_url)
+    headers |= {"Vary": "Accept, Accept-Language", "Cache-Control": "no-store"}
     return Response(page, mimetype="text/html", headers=headers)
-
-
-def _every_receiver(release: Release) -> list[receipts.Receiver]:
-    every: list[receipts.Receiver] = []
-    more = True
-    while more:
-        before = every[-1].subscription.id if every else None
-        found = receipts.list_receivers(services().storage, release, limit=PRINTED_AT_ONCE, before=before)
-        every += found
-        more = len(found) == PRINTED_AT_ONCE
-    return every
 
 
 def _get(release_id: str) -> Release:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flask import Flask, Response, json, request
@@ -15,9 +16,11 @@ from service.api.preconditions import PreconditionRequired
 from service.drawing import Overloaded
 from service.edge import services, speech
 from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
+from service.lifecycle import IllegalMove
 from service.media import UnsupportedMedium
 from service.messages import say
 from service.model import Warning
+from service.pings import TooManyTests
 from service.releases import RevisionMismatch
 from service.siblings import StaleSiblings
 from service.strict_json import MalformedJson, RepeatedName, TooDeep
@@ -42,6 +45,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (IdempotencyKeyReused, 422),
     (Conflict, 409),
     (TooManyVerifications, 429),
+    (TooManyTests, 429),
     (WrongMediaType, 415),
     (UnsupportedMedium, 415),
     (PackedBody, 415),
@@ -66,12 +70,14 @@ def answer_error(error: DiglotError) -> Response:
     if status >= 500 and not isinstance(error, Overloaded):
         log.error("%s: %s", error.code, error.params)
     faults = error.faults if isinstance(error, Invalid | StaleSiblings) else ()
-    response = make_problem(status, error.code, error.params, faults)
+    # RFC 9457 section 3.2: an extension, for programs.
+    more = {"allowed": error.params["allowed"]} if isinstance(error, IllegalMove) else {}
+    response = make_problem(status, error.code, error.params, faults, more)
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="diglot"'
     if isinstance(error, StorageUnavailable | Overloaded):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if isinstance(error, TooManyVerifications):
+    if isinstance(error, TooManyVerifications | TooManyTests):
         response.headers["Retry-After"] = str(error.params["wait_seconds"])
     return response
 
@@ -99,7 +105,8 @@ def answer_crash(error: Exception) -> Response:
 
 
 def make_problem(
-    status: int, code: str, params: Mapping[str, Any], faults: Iterable[Fault] = ()
+    status: int, code: str, params: Mapping[str, Any], faults: Iterable[Fault] = (),
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Response:
     language = speech()
     problem = {
@@ -108,6 +115,7 @@ def make_problem(
         "status": status,
         "detail": say(language, f"problem.{code}.detail", **params),
         "code": code,
+        **more,
     }
     if faults:
         problem["errors"] = [

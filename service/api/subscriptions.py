@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from service import subscriptions
+from service import pings, subscriptions
 from service.api.auth import ForeignPartner, requires
 from service.api.decoding import page_of, read_id, read_json, read_page
 from service.deliveries import plan_test
@@ -92,6 +92,7 @@ def test_subscription(subscription_id: str) -> tuple[Any, int]:
     if subscription.state is not SubscriptionState.ACTIVE:
         raise subscriptions.SubscriptionEnded()
     subscriptions.require_no_topic(subscription)
+    pings.require_budget(services().storage, subscription, services().clock())
     delivery = plan_test(services().storage, subscription, services().clock())
     services().queue.deliver()
     return view_delivery(delivery), 202

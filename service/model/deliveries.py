@@ -112,6 +112,11 @@ class Delivery:
     languages: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
+    @property
+    def message_id(self) -> str:
+        """Standard Webhooks 1.0.0, `webhook-id`: the same over all attempts."""
+        return f"msg_{self.id.hex}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:

@@ -163,13 +163,16 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """Who did what to which release, and when. ``key_id`` is None where the service acted by itself."""
+    """Who did what to which release, and when. ``key_id`` is None where the service acted by itself.
+
+    What befalls a subscription concerns no release.
+    """
 
     id: uuid.UUID
     at: datetime
     action: str
-    release_id: uuid.UUID
-    revision: int
+    release_id: uuid.UUID | None
+    revision: int | None
     actor: str
     key_id: uuid.UUID | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

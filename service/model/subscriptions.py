@@ -149,17 +149,29 @@ class Intent:
     owner: str | None = None
 
 
+class NoticeType(StrEnum):
+    PAUSED = "subscription.paused"
+    RESUMED = "subscription.resumed"
+    ABANDONED = "delivery.abandoned"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """That a ``subscription`` was paused, for its owner to be told.
+    """What befell a ``subscription``, or a delivery to it, for its owner to be told.
 
-    ``status`` or ``error`` is that of the attempt after which it was. ``attempt`` counts the tries to tell, and fences
-    the record of what came of each.
+    ``status`` or ``error`` is that of the attempt after which it did. ``attempt`` counts the tries to tell, and fences
+    the record of what came of each; ``sent_at`` is when one succeeded. A delivery that was given up is named by
+    ``delivery_id``, its ``event`` and ``release_id``.
     """
 
     id: uuid.UUID
+    type: NoticeType
     subscription: Subscription
     created_at: datetime
     attempt: int
     status: int | None = None
     error: str | None = None
+    sent_at: datetime | None = None
+    delivery_id: uuid.UUID | None = None
+    event: str | None = None
+    release_id: uuid.UUID | None = None

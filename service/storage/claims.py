@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from service.model import Attempt, Channel, Claim, DeliveryState, EventType, Lane
 from service.retries import Breaker, is_host_well, judge_host, must_pause
 from service.storage import hosts, lines, pauses, turns
+from service.storage.abandoned import note_abandoned
 from service.storage.deliveries import message_id
 from service.storage.overtaken import retire_overtaken
 from service.storage.sets import Key, Rows, among, key_of
@@ -108,6 +109,8 @@ def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outc
         for outcome in kept:
             if outcome.holds_until:
                 hold(tx, outcome.claim.subscription_id, outcome.holds_until)
+        if abandoned := [each for each in kept if each.state is DeliveryState.ABANDONED]:
+            note_abandoned(tx, {each.claim.delivery_id: each.attempt for each in abandoned})
     return lost
 
 

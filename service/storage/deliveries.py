@@ -158,6 +158,29 @@ def list_receivers(
     return sorted(found, reverse=True)[:limit]
 
 
+def count_receivers(tx: sa.Connection, release_id: uuid.UUID) -> dict[str, int]:
+    """How many there are, and with how many the newest that they were to get is accepted, due or abandoned."""
+    about = tx.execute(sa.select(events.c.id).where(events.c.release_id == release_id)).scalars().all()
+    is_retired = sa.case((deliveries.c.state == DeliveryState.SUPERSEDED, 1), else_=0)
+    rank = sa.func.row_number().over(
+        partition_by=deliveries.c.subscription_id, order_by=(is_retired, deliveries.c.id.desc())
+    )
+    ranked = sa.select(
+        deliveries.c.state, deliveries.c.delivered_at, rank.label("rank")
+    ).where(deliveries.c.event_id.in_(about)).subquery()
+    is_taken = ranked.c.delivered_at.is_not(None)
+
+    def count(*where: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+        return sa.func.coalesce(sa.func.sum(sa.case((sa.and_(*where), 1), else_=0)), 0)
+
+    figures = sa.select(
+        sa.func.count().label("receivers"), count(is_taken).label("accepted"),
+        count(~is_taken, ranked.c.state == DeliveryState.DUE).label("due"),
+        count(~is_taken, ranked.c.state == DeliveryState.ABANDONED).label("abandoned"),
+    ).where(ranked.c.rank == 1)
+    return {name: int(number) for name, number in tx.execute(figures).mappings().one().items()}
+
+
 def list_for_receivers(
     tx: sa.Connection, release_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID]
 ) -> list[Delivery]:

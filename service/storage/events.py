@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.model import Event, EventType
-from service.storage.tables import events
+from service.storage.tables import deliveries, events
 
 _NIL = uuid.UUID(int=0)
 
@@ -108,3 +108,12 @@ def _event(row: Any) -> Event:
         id=row.id, type=EventType(row.type), created_at=row.created_at,
         release_id=row.release_id, revision=row.revision,
     )
+
+
+def list_tests(tx: sa.Connection, host: str, since: datetime, until: datetime) -> Sequence[datetime]:
+    """When tests of callbacks on this host were asked for, oldest first; both ends are among them."""
+    query = sa.select(events.c.created_at).join(deliveries, deliveries.c.event_id == events.c.id).where(
+        events.c.type == EventType.SUBSCRIPTION_TEST, events.c.planned_at.is_not(None),
+        events.c.created_at.between(since, until), deliveries.c.host == host,
+    )
+    return tx.execute(query.order_by(events.c.created_at)).scalars().all()

@@ -10,11 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.clock import new_id
-from service.model import Attempt, Claim, DeliveryState, EventType, SubscriptionState
+from service.model import Attempt, AuditEntry, Claim, DeliveryState, EventType, NoticeType, SubscriptionState
+from service.storage.audit import insert_entry
 from service.storage.sets import among
 from service.storage.tables import deliveries, events, notices, subscriptions
-
-PAUSED, RESUMED = "subscription.paused", "subscription.resumed"
 
 # Neither in line nor waiting for any time.
 _is_kept = sa.and_(
@@ -47,17 +46,20 @@ def pause(tx: sa.Connection, claim: Claim, failure: Attempt) -> None:
     if tx.execute(change.values(state=SubscriptionState.PAUSED, paused_at=at)).rowcount:
         keep(tx, [claim.subscription_id])
         # Told by e-mail; without a mail server it stands among the notices.
-        _note(
-            tx, claim.subscription_id, PAUSED, at, next_attempt_at=at, status=failure.status, error=failure.error
-        )
+        why = {"status": failure.status, "error": failure.error}
+        _note(tx, claim.subscription_id, NoticeType.PAUSED, at, next_attempt_at=at, **why)
+        insert_entry(tx, AuditEntry(
+            id=new_id(), at=at, action=NoticeType.PAUSED.value, release_id=None, revision=None, actor="diglot",
+            details={"subscription_id": str(claim.subscription_id), **why},
+        ))
 
 
 def note_resumed(tx: sa.Connection, subscription_id: uuid.UUID, at: datetime) -> None:
     """For the record alone: whoever resumed it knows."""
-    _note(tx, subscription_id, RESUMED, at)
+    _note(tx, subscription_id, NoticeType.RESUMED, at)
 
 
-def _note(tx: sa.Connection, subscription_id: uuid.UUID, type: str, at: datetime, **values: Any) -> None:
+def _note(tx: sa.Connection, subscription_id: uuid.UUID, type: NoticeType, at: datetime, **values: Any) -> None:
     row = {"id": new_id(), "type": type, "subscription_id": subscription_id, "created_at": at}
     tx.execute(notices.insert().values(**row, **values))
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from service.model import DeliveryState, Event, EventType, Replay
 from service.storage.pauses import make_due
-from service.storage.tables import deliveries, events, replays
+from service.storage.tables import deliveries, events, replays, subscriptions
 
 
 def insert_replay(tx: sa.Connection, replay: Replay) -> None:
@@ -33,6 +33,15 @@ def find_open(tx: sa.Connection, subscription_id: uuid.UUID) -> Replay | None:
     query = sa.select(replays).where(replays.c.subscription_id == subscription_id, replays.c.finished_at.is_(None))
     row = tx.execute(query).mappings().first()
     return _count(tx, Replay(**row)) if row else None
+
+
+def count_open(tx: sa.Connection, subscription_id: uuid.UUID) -> int:
+    """How many of the subscription's partner haven't finished."""
+    partner = sa.select(subscriptions.c.partner).where(subscriptions.c.id == subscription_id).scalar_subquery()
+    query = sa.select(sa.func.count()).select_from(replays.join(subscriptions)).where(
+        replays.c.finished_at.is_(None), subscriptions.c.partner == partner
+    )
+    return tx.execute(query).scalar_one()
 
 
 def has_open(tx: sa.Connection) -> bool:

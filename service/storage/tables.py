@@ -139,8 +139,9 @@ audit = sa.Table(
     "audit", metadata, _id(),
     sa.Column("at", Instant, nullable=False),
     sa.Column("action", sa.String(40), nullable=False),
-    sa.Column("release_id", sa.ForeignKey("releases.id"), nullable=False, index=True),
-    sa.Column("revision", sa.Integer, nullable=False),
+    # What befalls a subscription concerns no release.
+    sa.Column("release_id", sa.ForeignKey("releases.id"), index=True),
+    sa.Column("revision", sa.Integer),
     sa.Column("actor", sa.String(200), nullable=False),
     sa.Column("key_id", sa.ForeignKey("api_keys.id")),
     sa.Column("details", sa.JSON, nullable=False),
@@ -241,7 +242,7 @@ sa.Index(
     "ix_replays_open", replays.c.subscription_id, unique=True, sqlite_where=_is_open, postgresql_where=_is_open,
 )
 
-# What the owner of a subscription is to be told, beside what the API shows; `sent_at` is NULL until somebody does.
+# What the owner of a subscription is to be told by mail, beside /v1/notices; `sent_at` is NULL until somebody does.
 # Without `next_attempt_at` nobody tries any more: it is told, given up, or for the record alone.
 notices = sa.Table(
     "notices", metadata, _id(),
@@ -253,6 +254,8 @@ notices = sa.Table(
     sa.Column("error", sa.String(40)),
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("next_attempt_at", Instant),
+    # Of one that was given up; no reference, for the notice may outlive it.
+    sa.Column("delivery_id", sa.Uuid),
 )
 sa.Index(
     "ix_notices_untold", notices.c.next_attempt_at,

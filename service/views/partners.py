@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.model import ApiKey, Delivery, Replay, Subscription
+from service.model import ApiKey, Delivery, Notice, Replay, Subscription
 from service.receipts import Receiver
 from service.storage.deliveries import message_id
 from service.views.instants import iso
@@ -85,6 +85,22 @@ def view_delivery(delivery: Delivery) -> dict[str, Any]:
     }
 
 
+def view_notice(notice: Notice) -> dict[str, Any]:
+    return {
+        "id": str(notice.id),
+        "type": notice.type.value,
+        "created_at": iso(notice.created_at),
+        "partner": notice.subscription.partner,
+        "subscription_id": str(notice.subscription.id),
+        "delivery_id": str(notice.delivery_id) if notice.delivery_id else None,
+        "event": notice.event,
+        "release_id": str(notice.release_id) if notice.release_id else None,
+        "status": notice.status,
+        "error": notice.error,
+        "sent_at": iso(notice.sent_at),
+    }
+
+
 def view_receiver(receiver: Receiver) -> dict[str, Any]:
     subscription = receiver.subscription
     return {
@@ -107,6 +123,7 @@ def view_receiver(receiver: Receiver) -> dict[str, Any]:
 def _view_sent(delivery: Delivery) -> dict[str, Any]:
     last = delivery.attempts[-1] if delivery.attempts else None
     return {
+        "delivery_id": str(delivery.id),
         "message_id": message_id(delivery.id),
         "event": delivery.event_type.value,
         "revision": delivery.revision,

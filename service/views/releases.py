@@ -187,7 +187,7 @@ def view_audit_entry(entry: AuditEntry) -> dict[str, Any]:
         "id": str(entry.id),
         "at": iso(entry.at),
         "action": entry.action,
-        "release_id": str(entry.release_id),
+        "release_id": str(entry.release_id) if entry.release_id else None,
         "revision": entry.revision,
         "actor": entry.actor,
         "key_id": str(entry.key_id) if entry.key_id else None,

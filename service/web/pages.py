@@ -26,7 +26,7 @@ from service.formats.notation import document_url
 from service.formats.opml import OPML
 from service.messages import UiLanguage, say, ui_language
 from service.model import Category, Edition, Medium, Release, Revision
-from service.receipts import Receiver
+from service.receipts import Receiver, Totals
 from service.release_media import PATH as MEDIA_PATH
 from service.release_media import media_in
 from service.text import paragraphs, single_line
@@ -106,7 +106,8 @@ def render_withdrawn(
 
 
 def render_receipts(
-    profile: Profile, words: UiLanguage, release: Release, now: datetime, receivers: Sequence[Receiver]
+    profile: Profile, words: UiLanguage, release: Release, now: datetime, receivers: Sequence[Receiver],
+    totals: Totals, next_url: str | None,
 ) -> str:
     """Who was sent what, to print and to file."""
     language = next(
@@ -116,7 +117,7 @@ def render_receipts(
     names = {known.tag: known.name for known in profile.languages}
     return _render(
         "receipts.html", profile, language, [], release=release, now=now, receivers=receivers,
-        headlines=headlines, names=names,
+        headlines=headlines, names=names, totals=totals, next_url=next_url,
     )
 
 

@@ -309,6 +309,7 @@ def test_receipts_tell_per_partner_and_language_and_print(
     for language, word in (("zh", "发布（修订版 1）：发送中"), ("en", "publication (revision 1): on its way")):
         printed = desk.get(path, accept="text/html", accept_language=language)
         assert (printed.mimetype, printed.headers["Cache-Control"]) == ("text/html", "no-store")
+        assert receivers[0]["languages"]["en"]["sent"][0]["message_id"] in printed.text
         assert word in printed.text and "新华&lt;社&gt;" in printed.text and "<社>" not in printed.text
 
 

@@ -16,9 +16,10 @@ from flask.testing import FlaskClient
 from service import keys
 from service.config import Profile
 from service.deliveries import plan_due
-from service.model import Attempt, Claim, DeliveryState, Role
+from service.model import Attempt, Claim, DeliveryState, NoticeType, Role
+from service.pings import MOST_AN_HOUR
 from service.publishing import publish_due
-from service.replays import BATCH, plan_replays
+from service.replays import BATCH, MOST_OPEN, plan_replays
 from service.retries import CLAIM, PAUSE_AFTER, WAITS, decide
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
@@ -27,6 +28,8 @@ from service.views import iso
 from tests.conftest import RecordingQueue, StoppedClock, bearer
 
 Headers = dict[str, str]
+# What a mail server answers that will never take the message: given up at once.
+FINAL = 422
 BOTH = {"zh-Hans": "数字有误", "en": "A figure was wrong"}
 
 
@@ -94,7 +97,8 @@ class Wire:
         return pushed
 
     def record(self, claim: Claim, status: int) -> None:
-        decision = decide(claim.attempt - claim.tries_before, status, {}, self.clock(), random.Random(0))
+        tries = claim.attempt - claim.tries_before
+        decision = decide(tries, status, {}, self.clock(), random.Random(0), heals=status != FINAL)
         attempt = Attempt(number=claim.attempt, started_at=self.clock(), duration_ms=0, status=status)
         outcome = Outcome(
             claim=claim, attempt=attempt, state=decision.state, next_attempt_at=decision.next_attempt_at
@@ -105,11 +109,11 @@ class Wire:
     def fail_for_days(self) -> str:
         """Until it is paused; returns the release that failed."""
         release_id = self.publish()
-        self.deliver(404)
+        self.deliver(FINAL)
         self.clock.now += PAUSE_AFTER
         self.publish()
         [held] = self.claim()
-        self.record(held, 404)
+        self.record(held, FINAL)
         assert self.get(self.path)["state"] == "paused"
         return release_id
 
@@ -130,49 +134,50 @@ def told(pushed: list[Claim]) -> list[tuple[str, str]]:
 
 def test_a_webhook_that_fails_for_five_days_is_paused_and_its_owner_is_to_be_told(wire: Wire) -> None:
     wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     failing = wire.get(wire.path)["failing_since"]
     assert failing
     wire.clock.now += PAUSE_AFTER - timedelta(seconds=3)
     wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     assert (wire.get(wire.path)["state"], wire.get(wire.path)["failing_since"]) == ("active", failing)
     wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     shown = wire.get(wire.path)
     assert shown["state"] == "paused" and shown["paused_at"]
     with wire.storage.read() as tx:
-        found = tx.execute(sa.select(notices.c.type, notices.c.subscription_id, notices.c.sent_at)).all()
+        query = sa.select(notices.c.type, notices.c.subscription_id, notices.c.sent_at)
+        found = tx.execute(query.where(notices.c.type != NoticeType.ABANDONED)).all()
     assert found == [("subscription.paused", uuid.UUID(shown["id"]), None)]
 
 
 def test_one_success_starts_the_five_days_anew(wire: Wire) -> None:
     wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     wire.publish()
     wire.deliver()
     assert wire.get(wire.path)["failing_since"] is None
     wire.clock.now += PAUSE_AFTER
     wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     assert wire.get(wire.path)["state"] == "active"
 
 
 def test_a_new_callback_has_not_failed_yet(wire: Wire) -> None:
     """Not even where the old one's answer comes after the change."""
     wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     wire.clock.now += PAUSE_AFTER
     wire.publish()
     [held] = wire.claim()
     wire.client.patch(wire.path, json={"callback": "https://new.example/"}, headers=wire.headers)
-    wire.record(held, 404)
+    wire.record(held, FINAL)
     shown = wire.get(wire.path)
     assert (shown["state"], shown["failing_since"]) == ("active", None)
     wire.publish()
     [held] = wire.claim()
     wire.client.patch(wire.path, json={"callback": "https://newer.example/"}, headers=wire.headers)
-    wire.record(held, 404)
+    wire.record(held, FINAL)
     assert wire.get(wire.path)["failing_since"] is None
 
 
@@ -211,14 +216,14 @@ def test_resumed_it_gets_what_was_kept_in_order_and_the_newest_of_each_release(
 def test_resumed_since_a_time_it_gets_all_that_it_missed_since_and_nothing_older(wire: Wire) -> None:
     """Also what was given up before the pause."""
     older = wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     wire.clock.advance(hours=1)
     since = iso(wire.clock())
     missed = wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     wire.clock.now += PAUSE_AFTER
     last = wire.publish()
-    wire.deliver(404)
+    wire.deliver(FINAL)
     assert wire.get(wire.path)["state"] == "paused"
     assert wire.post(f"{wire.path}/resume", {"since": since}).status_code == 200
     assert told(wire.deliver()) == [("published", missed), ("published", last)]
@@ -326,7 +331,7 @@ def test_a_replay_sends_everything_since_a_time_and_shows_how_far_it_is(wire: Wi
     shown = wire.get(path)
     assert shown["planned_at"] and [shown[n] for n in ("total", "sent", "failed", "remaining")] == [3, 0, 0, 3]
     [head, *_] = wire.claim()
-    wire.record(head, 404)
+    wire.record(head, FINAL)
     assert [wire.get(path)[n] for n in ("total", "sent", "failed", "remaining")] == [3, 0, 1, 2]
     pushed = [head, *wire.deliver()]
     assert sorted(told(pushed)) == sorted([("withdrawn", gone), ("published", second), ("corrected", first)])
@@ -436,3 +441,38 @@ def test_a_nul_is_a_fault_on_either_database(wire: Wire, path: str, document: di
     answer = wire.post(path, document | (order if path.endswith("subscriptions") else {}))
     assert answer.status_code == 422
     assert {error["code"] for error in answer.json["errors"]} == {"not_one_line"}
+
+
+def test_tests_to_one_host_are_limited_within_an_hour_over_all_subscriptions(wire: Wire) -> None:
+    """Else a partner's key could have us flood somebody else."""
+    paths = [wire.path, wire.subscribe()]
+    for number in range(MOST_AN_HOUR):
+        assert wire.post(f"{paths[number % 2]}/test").status_code == 202
+        wire.clock.advance(seconds=1)
+    refused = wire.post(f"{wire.path}/test")
+    assert (refused.status_code, refused.json["code"]) == (429, "too_many_tests")
+    assert wire.post(f"{wire.subscribe('Other')}/test").status_code == 202, "another host has its own"
+    wire.clock.advance(seconds=int(refused.headers["Retry-After"]) - 1)
+    assert wire.post(f"{wire.path}/test").status_code == 429
+    wire.clock.advance(seconds=1)
+    assert wire.post(f"{paths[1]}/test").status_code == 202
+
+
+def test_a_partner_has_only_so_many_replays_at_a_time(wire: Wire) -> None:
+    wire.publish()
+    paths = [wire.path, *(wire.subscribe() for _ in range(MOST_OPEN))]
+    since = {"since": "2026-01-01T00:00:00Z"}
+    answers = [wire.post(f"{path}/replay", since) for path in paths]
+    assert [answer.status_code for answer in answers] == [202] * MOST_OPEN + [409]
+    assert answers[-1].json["code"] == "too_many_replays"
+    assert wire.post(f"{wire.subscribe('Other')}/replay", since).status_code == 202
+    wire.work()
+    wire.deliver()
+    wire.work()
+    assert wire.post(f"{paths[-1]}/replay", since).status_code == 202
+
+
+def test_a_replay_since_a_time_to_come_is_refused_with_its_place(wire: Wire) -> None:
+    answer = wire.post(f"{wire.path}/replay", {"since": iso(wire.clock() + timedelta(seconds=1))})
+    assert (answer.status_code, [fault["pointer"] for fault in answer.json["errors"]]) == (422, ["/since"])
+    assert wire.post(f"{wire.path}/replay", {"since": iso(wire.clock())}).status_code == 202

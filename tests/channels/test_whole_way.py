@@ -97,3 +97,22 @@ def test_a_releases_whole_life_reaches_a_site_and_a_mailbox(
             assert [delivery.state for delivery in listed] == [DeliveryState.DELIVERED] * 3
         kept = repr(tx.exec_driver_sql("SELECT * FROM attempts").all())
     assert "Basic" not in kept and site.passwords["editor"] not in kept
+
+
+def test_what_a_mail_server_will_never_take_is_given_up_at_once_and_told(
+    storage: Storage, profile: Profile, clock: StoppedClock, release_document: dict[str, object],
+    deliver: Callable[[], None], mailbox: Mailbox,
+) -> None:
+    """RFC 5321 section 4.2.1: a 5yz is not to be repeated. What answers by HTTP is always tried again."""
+    newsroom = Newsroom(storage, profile, clock, validate_release(release_document, profile))
+    order = {"partner": "P", "languages": ["en"], "channel": "email", "callback": "mailto:desk@daily.example"}
+    subscriptions.subscribe(storage, order, clock())
+    mailbox.refuse = "550 5.1.1 No such user"
+    release = newsroom.accept()
+    newsroom.swap()
+    deliver()
+    with storage.read() as tx:
+        [delivery] = deliveries.list_for_release(tx, release.id, limit=9, before=None)
+        notices = tx.exec_driver_sql("SELECT type FROM notices").scalars().all()
+    assert (delivery.state, [attempt.status for attempt in delivery.attempts]) == (DeliveryState.ABANDONED, [422])
+    assert notices == ["delivery.abandoned"]

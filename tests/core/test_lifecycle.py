@@ -99,6 +99,7 @@ def test_every_illegal_move_over_http_is_a_conflict_that_names_what_is_allowed_i
             words = load_catalogue(language)  # type: ignore[arg-type]
             answer = move(ids[state], name, language)
             assert (answer.status_code, answer.json["code"]) == (409, "illegal_move"), (state, name)
+            assert answer.json["allowed"] == allowed(state)
             for term in (f"state.{state}", f"move.{name}", *(f"allowed.{each}" for each in allowed(state))):
                 assert words[f"term.{term}"] in answer.json["detail"], answer.json
             assert not allowed(state) or words["term.none"] not in answer.json["detail"].split()[-1]

@@ -40,8 +40,8 @@ class NoChance(random.Random):
 
 @pytest.mark.parametrize(("status", "state"), [
     (200, DELIVERED), (204, DELIVERED), (299, DELIVERED),
-    (301, DUE), (304, DUE), (400, ABANDONED), (401, ABANDONED), (404, ABANDONED), (408, ABANDONED),
-    (410, ABANDONED), (413, ABANDONED), (429, DUE), (500, DUE), (503, DUE), (599, DUE), (None, DUE),
+    (301, DUE), (304, DUE), (400, DUE), (401, DUE), (404, DUE), (408, DUE),
+    (410, ABANDONED), (413, DUE), (422, DUE), (429, DUE), (500, DUE), (503, DUE), (599, DUE), (None, DUE),
 ])
 def test_an_answer_decides_the_state(status: int | None, state: DeliveryState) -> None:
     assert decide(1, status, {}, NOW, NoChance()).state is state

@@ -153,6 +153,12 @@ def test_a_new_note_alone_is_a_correction_and_its_repeat_is_none(desk: Desk, swa
 # Schedules
 
 
+def test_a_fraction_of_a_second_is_refused_for_what_it_is(desk: Desk) -> None:
+    answer = desk.move(desk.post(status="draft"), "schedule", {"publish_at": "2026-12-01T09:00:00.5Z"})
+    assert codes(answer) == [("/publish_at", "wrong_moment")]
+    assert "fraction" in answer.text or "小数" in answer.text
+
+
 @pytest.mark.parametrize(("text", "instant"), [
     ("2026-12-01T09:00:00+08:00", "2026-12-01T01:00:00.000Z"), ("2026-12-01t09:00:00z", "2026-12-01T09:00:00.000Z"),
     ("2026-12-01T09:00:00-00:00", "2026-12-01T09:00:00.000Z"),

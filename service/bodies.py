@@ -41,12 +41,12 @@ def find_body(edition: Mapping[str, Any], base_url: str) -> Body | None:
     return next((_read(field, edition[field], base_url) for field in fields), None)
 
 
-def find_mended(body: Body, base_url: str) -> tuple[bool, str | None]:
+def find_mended(body: Body, base_url: str, script: str) -> tuple[bool, str | None]:
     """Whether punctuation needs mending, and the whole source mended where that changes nothing else."""
-    plain = mend_punctuation(body.text)
+    plain = mend_punctuation(body.text, script=script)
     if plain == body.text:
         return False, None
-    source = mend_punctuation(body.source, KINDS[body.field])
+    source = mend_punctuation(body.source, KINDS[body.field], script)
     return True, source if _read(body.field, source, base_url).text == plain else None
 
 

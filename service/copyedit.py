@@ -65,9 +65,10 @@ def _find_losses(pointer: str, losses: Losses) -> Iterator[Warning]:
 def _find_punctuation(
     language: Language, edition: Mapping[str, Any], body: Body, base_url: str
 ) -> Iterator[Warning]:
-    mended = {name: mend_punctuation(edition[name]) for name in _LINES if name in edition}
-    found = {name: (value != edition[name], value) for name, value in mended.items()}
-    for name, (is_wrong, suggestion) in {**found, body.field: find_mended(body, base_url)}.items():
+    mended = {name: mend_punctuation(edition[name], script=language.script) for name in _LINES if name in edition}
+    found: dict[str, tuple[bool, str | None]] = {n: (value != edition[n], value) for n, value in mended.items()}
+    found[body.field] = find_mended(body, base_url, language.script)
+    for name, (is_wrong, suggestion) in found.items():
         if is_wrong:
             pointer = json_pointer("editions", language.tag, name)
             yield Warning(pointer=pointer, code="half_width_punctuation", suggestion=suggestion)

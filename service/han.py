@@ -11,6 +11,9 @@ import opencc
 import regex
 from zhon import cedict
 
+from service.blocks import INLINE
+from service.punctuation import widen_marks
+
 Markup = Literal["text", "markdown", "html"]
 
 # Of all that the library would tidy (spaces between scripts, spelling, …) only punctuation is asked for.
@@ -28,9 +31,9 @@ _NO_PROSE = {
     "html": rf"<[^<>]*>|{_ADDRESS}",
     "markdown": rf"(?s:```.*?```|~~~.*?~~~)|`[^`\n]*`|\]\([^()\n]*\)|<[^<>\n]*>|{_ADDRESS}",
 }
-# The library leaves `;`, and any mark beside Chinese quotes or brackets. Tags and emphasis may stand between.
-_BESIDE, _MARKUP = r"[\p{Han}“”‘’《》〈〉「」『』（）【】]", r"(?:<[^<>]*>|[*_\[\]]){0,4}"
-_FULL_WIDTH = str.maketrans(",;:!?", "，；：！？")
+# Markup that may stand between a mark and what it touches.
+_INLINE = rf"</?(?:{'|'.join(sorted(INLINE))})\b[^<>]*>"
+_THROUGH = {"text": r"[*_\[\]]+", "html": _INLINE, "markdown": rf"[*_\[]+|\](?:\([^()\n]*\))?|{_INLINE}"}
 
 _TRADITIONAL = frozenset(cedict.traditional) - frozenset(cedict.simplified)
 _SIMPLIFIED = frozenset(cedict.simplified) - frozenset(cedict.traditional)
@@ -43,12 +46,22 @@ def is_chinese(script: str) -> bool:
     return script in _STANDARDS
 
 
-def mend_punctuation(text: str, markup: Markup = "text") -> str:
-    """The text with full-width marks where half-width ones stand in Chinese; in markup only its prose."""
+def mend_punctuation(text: str, markup: Markup = "text", script: str = "Hans") -> str:
+    """The text with full-width marks where half-width ones touch Chinese; in markup only its prose.
+
+    To mend it again changes nothing more.
+    """
+    mended = _mend_once(text, markup, script)
+    # What one of the two mends may be what the other goes by. Each time fewer half-width marks are left.
+    while mended != text:
+        text, mended = mended, _mend_once(mended, markup, script)
+    return text
+
+
+def _mend_once(text: str, markup: Markup, script: str) -> str:
     pieces = regex.split(f"({_NO_PROSE[markup]})", text)
     tidy = "".join(autocorrect_py.format(piece) if number % 2 == 0 else piece for number, piece in enumerate(pieces))
-    half_width = rf"(?:{_NO_PROSE[markup]})(*SKIP)(*FAIL)|(?<={_BESIDE}{_MARKUP})[,;:!?](?={_MARKUP}{_BESIDE})"
-    return regex.sub(half_width, lambda match: match[0].translate(_FULL_WIDTH), tidy)
+    return widen_marks(tidy, _NO_PROSE[markup], _THROUGH[markup], script)
 
 
 def foreign_characters(text: str, script: str) -> list[str]:

@@ -13,8 +13,9 @@ from service.text import single_line
 # Tables are what staff expect beyond CommonMark. Strikethrough is left out, since `10~20人，30~40人`
 # would lose its meaning, and bare links too, since one would swallow the Chinese text behind it.
 _EXTENSIONS = ExtensionOptions(cjk_friendly_emphasis=True, table=True)
-# `escape` shows raw HTML as text. The spans tell a `\*` that is meant from a marker that was left over.
-_RENDERING = RenderOptions(escape=True, escaped_char_spans=True)
+# `escape` shows raw HTML as text. The spans tell a `\*` that is meant from a marker that was left over. `unsafe_`
+# leaves addresses of any scheme to the cleaner, which removes and tells them: blanked ones would pass for empty.
+_RENDERING = RenderOptions(escape=True, escaped_char_spans=True, unsafe_=True)
 _ESCAPED = regex.compile(r"<span data-escaped-char>(.*?)</span>")
 
 _INLINE_END, _INLINE_START = r"(?:</(?:a|em|strong)>)*+", r"(?:<(?:a|em|strong)\b[^<>]*>)*+"

@@ -42,6 +42,8 @@ _REOPENED = INLINE | {"big", "font", "nobr", "strike", "tt"}
 _MOST_COPIES = 200_000
 # HTML as the sanitiser writes it differs from XML by these and `&nbsp;` alone (HTML, section 13.3).
 _UNCLOSED = regex.compile(r"<((?:br|hr|img)\b[^<>]*)>")
+# What browsers take off both ends of an address (WHATWG URL, section 4.4).
+_EDGES = "".join(map(chr, range(0x21)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +88,13 @@ def _depth(tags: Iterable[tuple[str, str]]) -> int:
 def read_html(dirty: str, base_url: str) -> Prose:
     """HTML with only harmless markup in well-formed blocks, links absolute."""
     arranger, reader = Arranger(), Reader()
-    arranger.arrange(_parse(_clean(dirty, base_url, _TAGS | _CONTAINERS, ANCHOR)))
+    # Addresses stay relative here: resolved, one of nothing would be our home page's.
+    arranger.arrange(_parse(_clean(dirty, _find_address, _TAGS | _CONTAINERS, ANCHOR)))
     reader.read(arranger.root)
     blocks = (etree.tostring(block, encoding="unicode", with_tail=False) for block in arranger.root)
     return Prose(
         # Whatever was done to it, the sanitiser has the last word.
-        html=_clean("\n".join(blocks), base_url, _TAGS),
+        html=_clean("\n".join(blocks), ("rewrite_with_base", base_url.rstrip("/") + "/"), _TAGS),
         text=reader.text(),
         lead=reader.lead,
         losses=Losses(
@@ -105,13 +108,21 @@ def _removed(dirty: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if ":" not in name))
 
 
-def _clean(dirty: str, base_url: str, tags: AbstractSet[str], anchor: AbstractSet[str] = frozenset()) -> str:
+def _find_address(relative: str) -> str | None:
+    """None where it leads nowhere: nothing is left of the places in a text that `#place` names."""
+    address = relative.strip(_EDGES)
+    return relative if address and not address.startswith("#") else None
+
+
+def _clean(
+    dirty: str, relative: nh3.UrlRelative, tags: AbstractSet[str], anchor: AbstractSet[str] = frozenset()
+) -> str:
     cleaner = nh3.Cleaner(
         tags=set(tags),
         clean_content_tags={"script", "style", "title"},
         attributes={**_ATTRIBUTES, "a": {*_ATTRIBUTES["a"], *anchor}},
         url_schemes={"http", "https", "mailto"},
-        url_relative=("rewrite_with_base", base_url.rstrip("/") + "/"),
+        url_relative=relative,
     )
     # A reference such as `&#11;` brings in what the source did not hold.
     return strip_non_xml(cleaner.clean(dirty))[0]

@@ -228,6 +228,8 @@ def _revised_slug(tx: Transaction, before: Release, draft: Draft) -> str:
 
 
 def _says_the_same(release: Release, before: Release) -> bool:
+    if release.change_note and release.change_note != before.change_note:
+        return False
     names = ("slug", "editions", "authoritative_language", "categories", "contacts", "media")
     return all(getattr(release, name) == getattr(before, name) for name in names)
 

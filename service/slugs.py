@@ -8,7 +8,7 @@ import regex
 from slugify import slugify
 
 from service.han import to_pinyin
-from service.model import Draft
+from service.model import Draft, Edition
 from service.text import weigh_script
 
 LONGEST = 80
@@ -17,8 +17,8 @@ _HAN = regex.compile(r"\p{Han}")
 
 def make_slug(draft: Draft, release_id: uuid.UUID) -> str:
     """ASCII words joined by hyphens, cut between words; the release's id where no headline yields one."""
-    headlines = [edition.headline for edition in reversed(draft.editions)]
-    made = (_slug(headline) for headline in sorted(headlines, key=_rank))
+    # Where two rank alike, the newsroom's order decides.
+    made = (_slug(edition.headline) for edition in sorted(draft.editions, key=_rank))
     return next((slug for slug in made if slug), "") or f"release-{release_id.hex[-12:]}"
 
 
@@ -27,12 +27,12 @@ def extend_slug(slug: str, release_id: uuid.UUID) -> str:
     return f"{slug}-{release_id.hex[-8:]}"
 
 
-def _rank(headline: str) -> int:
-    """Latin letters come first, then Chinese, then what has neither."""
-    wanted, all_letters = weigh_script(headline, "Latn")
+def _rank(edition: Edition) -> int:
+    """English comes first, then other headlines in Latin letters, then Chinese, then what has neither."""
+    wanted, all_letters = weigh_script(edition.headline, "Latn")
     if wanted > all_letters / 2:
-        return 0
-    return 1 if _HAN.search(headline) else 2
+        return 0 if edition.language.split("-")[0].lower() == "en" else 1
+    return 2 if _HAN.search(edition.headline) else 3
 
 
 def _slug(headline: str) -> str:

@@ -51,13 +51,15 @@ def validate_schedule(document: Any) -> datetime:
     return read_moment(document["publish_at"])
 
 
-def validate_withdrawal(document: Any) -> Withdrawal:
-    """Why a release is taken back. Raises Invalid with every fault."""
+def validate_withdrawal(document: Any, profile: Profile, release: Release) -> tuple[Withdrawal, tuple[Warning, ...]]:
+    """Why a release is taken back, and what staff should know of it. Raises Invalid with every fault."""
     document, _ = strip_characters(document)
-    if faults := find_schema_faults("withdrawal", document):
+    faults = find_schema_faults("withdrawal", document)
+    if faults := [*faults, *_find_note_faults(document, "reason", release.languages)]:
         raise Invalid(faults)
     successor = document.get("superseded_by")
-    return Withdrawal(reason=document["reason"], superseded_by=uuid.UUID(successor) if successor else None)
+    withdrawal = Withdrawal(reason=document["reason"], superseded_by=uuid.UUID(successor) if successor else None)
+    return withdrawal, tuple(_find_note_warnings(document, "reason", profile, release.languages))
 
 
 def read_moment(text: str) -> datetime:
@@ -70,6 +72,7 @@ def _validate(document: Any, schema: str, profile: Profile, required: Sequence[L
     bodies = _find_bodies(document, profile)
     faults = find_schema_faults(schema, document) + list(_find_rule_faults(document, profile, required, bodies))
     faults += find_media_faults(document, profile, stored)
+    faults += _find_note_faults(document, "change_note", tuple(_editions(document)))
     if faults:
         raise Invalid(faults)
     media = read_media(document, profile, stored)
@@ -86,7 +89,10 @@ def _validate(document: Any, schema: str, profile: Profile, required: Sequence[L
         contacts=tuple(document.get("contacts", ())),
         media=media,
         change_note=document.get("change_note", {}),
-        warnings=(*warnings, *advice, *find_media_warnings(media, profile, tuple(bodies))),
+        warnings=(
+            *warnings, *advice, *find_media_warnings(media, profile, tuple(bodies)),
+            *_find_note_warnings(document, "change_note", profile, tuple(bodies)),
+        ),
     )
 
 
@@ -161,6 +167,27 @@ def _find_language_faults(
     authoritative = document.get("authoritative_language")
     if isinstance(authoritative, str) and authoritative not in tags:
         yield Fault(pointer="/authoritative_language", code="unknown_language", params={"known": tags})
+
+
+def _find_note_faults(document: Any, member: str, tags: Sequence[str]) -> list[Fault]:
+    """Words to readers in a language whose edition there isn't: they would stand on the pages of the others."""
+    return [
+        Fault(pointer=json_pointer(member, tag), code="unknown_language", params={"known": list(tags)})
+        for tag in _texts(document, member) if tag not in tags
+    ]
+
+
+def _find_note_warnings(document: Any, member: str, profile: Profile, tags: Sequence[str]) -> Iterator[Warning]:
+    texts = _texts(document, member)
+    for language in profile.languages:
+        if texts and language.tag in tags and language.tag not in texts:
+            pointer = json_pointer(member, language.tag)
+            yield Warning(pointer=pointer, code="note_missing", params={"language": language.name})
+
+
+def _texts(document: Any, member: str) -> Mapping[str, Any]:
+    texts = document.get(member) if isinstance(document, dict) else None
+    return texts if isinstance(texts, dict) else {}
 
 
 def _find_edition_faults(language: Language, edition: Mapping[str, Any], body: Body | None) -> Iterator[Fault]:

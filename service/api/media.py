@@ -57,6 +57,14 @@ def _view(medium: StoredMedium) -> dict[str, Any]:
 
 def _name() -> str | None:
     """The last part of the file name that Content-Disposition gives (RFC 6266), fit to be sent back."""
-    _, options = parse_options_header(request.headers.get("Content-Disposition"))
+    _, options = parse_options_header(_as_sent(request.headers.get("Content-Disposition", "")))
     name = re.split(r"[/\\\\]", options.get("filename", ""))[-1]
     return "".join(sign for sign in name if sign.isprintable()).strip()[:LONGEST_NAME] or None
+
+
+def _as_sent(header: str) -> str:
+    """A header's octets come as Latin-1 (PEP 3333); curl and browsers send names in UTF-8 (RFC 9110, section 5.5)."""
+    try:
+        return header.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return header

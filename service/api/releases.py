@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, request
@@ -114,11 +115,13 @@ def unschedule_release(release_id: str) -> Answer:
 @blueprint.post("/<release_id>/withdraw")
 @requires(Role.STAFF)
 def withdraw_release(release_id: str) -> Answer:
-    withdrawal = validate_withdrawal(read_json())
-    return _answer(releases.withdraw_release(
-        services().storage, read_id("release", release_id), withdrawal, services().clock(), caller(),
-        is_expected=read_if_match(),
-    ))
+    before = releases.get_release(services().storage, read_id("release", release_id))
+    withdrawal, warnings = validate_withdrawal(read_json(), services().profile, before)
+    withdrawn = releases.withdraw_release(
+        services().storage, before.id, withdrawal, services().clock(), caller(), is_expected=read_if_match()
+    )
+    # They concern what was sent just now, and no revision keeps them.
+    return _answer(replace(withdrawn, warnings=(*withdrawn.warnings, *warnings)))
 
 
 def _answer(release: Release) -> Answer:

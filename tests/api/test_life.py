@@ -123,7 +123,40 @@ def test_a_note_is_shown_on_the_page_in_the_right_language(desk: Desk, swap: Any
     assert '<span lang="en">Only in English.</span>' in desk.get(pages[0]).text
 
 
+def test_words_to_readers_are_in_the_languages_of_the_release_and_the_missing_are_told(desk: Desk) -> None:
+    release = desk.post()
+    foreign = desk.put(release, desk.reworded(*BOTH, change_note={"fr": "x", "tlh": "y"}))
+    assert codes(foreign) == [(f"/change_note/{tag}", "unknown_language") for tag in ("fr", "tlh")]
+    foreign = desk.move(release, "withdraw", {"reason": {"fr": "x", "en": "A mistake."}})
+    assert codes(foreign) == [("/reason/fr", "unknown_language")]
+    half = desk.put(release, desk.reworded(*BOTH, change_note={"en": "A date."}))
+    assert [(w["pointer"], w["code"]) for w in half.json["warnings"]] == [("/change_note/zh-Hans", "note_missing")]
+    whole = desk.put(release, desk.reworded(*BOTH, change_note={"en": "A date.", "zh-Hans": "日期。"}, categories=[]))
+    assert whole.json["warnings"] == []
+    gone = desk.move(release, "withdraw", {"reason": {"zh-Hans": "有误。"}})
+    assert [(w["pointer"], w["code"]) for w in gone.json["warnings"]] == [("/reason/en", "note_missing")]
+
+
+def test_a_new_note_alone_is_a_correction_and_its_repeat_is_none(desk: Desk, swap: Any) -> None:
+    release = desk.post()
+    swap()
+    words = desk.reworded(*BOTH, change_note={"zh-Hans": "日期。", "en": "A date."})
+    assert desk.put(release, words).json["revision"] == 2
+    words["change_note"]["en"] = "A date and a place."
+    renamed = desk.put(release, words).json
+    assert (renamed["revision"], renamed["change_note"]["en"]) == (3, "A date and a place.")
+    assert desk.put(release, words).json["revision"] == 3
+    del words["change_note"]
+    assert desk.put(release, words).json["revision"] == 3, "no note says nothing new"
+
+
 # Schedules
+
+
+def test_a_fraction_of_a_second_is_refused_for_what_it_is(desk: Desk) -> None:
+    answer = desk.move(desk.post(status="draft"), "schedule", {"publish_at": "2026-12-01T09:00:00.5Z"})
+    assert codes(answer) == [("/publish_at", "wrong_moment")]
+    assert "fraction" in answer.text or "小数" in answer.text
 
 
 @pytest.mark.parametrize(("text", "instant"), [

@@ -106,6 +106,8 @@ def test_the_same_bytes_sent_at_once_are_one_medium(staff: Headers, services: Se
 
 @pytest.mark.parametrize(("header", "name"), [
     ("attachment; filename*=UTF-8''%E7%AD%BE%E7%BA%A6.jpg", "签约.jpg"),
+    ('attachment; filename="签字.jpg"'.encode().decode("latin-1"), "签字.jpg"),
+    ('attachment; filename="café.jpg"', "café.jpg"),
     ('attachment; filename="../../etc/passwd"', "passwd"),
     ('attachment; filename="C:\\\\photos\\\\a.jpg"', "a.jpg"),
     ("attachment; filename*=UTF-8''a%0D%0Ab%00%E2%80%AE.jpg", "ab.jpg"),

@@ -113,6 +113,19 @@ def test_links_and_pictures_that_are_lost_are_named(profile: Profile) -> None:
     }
 
 
+@pytest.mark.parametrize("address", [
+    "javascript:steal()", "JavaScript&colon;steal()", "vbscript:steal()", "file:///etc/passwd", "data:text/html,x",
+    "data:image/png;base64,x", "tel:110", "", "#x",
+])
+def test_links_and_pictures_of_markdown_are_lost_and_named_like_those_of_html(address: str, profile: Profile) -> None:
+    draft = release({"body_markdown": f"双方座谈。[纪要](<{address}>)![合影](<{address}>)"})
+    validated = validate_release(draft, profile)
+    assert validated.editions[0].body_html == "<p>双方座谈。纪要</p>"
+    assert {warning.code: warning.params for warning in validated.warnings} == {
+        "links_removed": {"links": ["纪要"]}, "pictures_removed": {"pictures": ["合影"]},
+    }
+
+
 def test_elements_taken_out_are_named(profile: Profile) -> None:
     [warning] = warnings_of(release({"body_html": "<p>双方座谈。</p><iframe></iframe>"}), profile).values()
     assert (warning.code, warning.params) == ("markup_removed", {"elements": ["iframe"]})

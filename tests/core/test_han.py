@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.han import foreign_characters, mend_punctuation, to_pinyin
+from service.han import Markup, foreign_characters, mend_punctuation, to_pinyin
 
-_NARROW = str.maketrans("，。；：！？", ",.;:!?")
+_NARROW = str.maketrans("，。；：！？（）“”‘’", ",.;:!?()\"\"''")
+MARKED = st.text(alphabet="甲乙，,.:;!?“”《》 a1\n()<>*`[]\"'…（）", max_size=40)
 
 
 @pytest.mark.parametrize(("text", "mended"), [
@@ -20,6 +22,24 @@ _NARROW = str.maketrans("，。；：！？", ",.;:!?")
     ("中文,English,中文", "中文，English，中文"),
     ("2026年9月18日,开幕", "2026年9月18日，开幕"),
     ("会议召开.双方表示", "会议召开。双方表示"),
+    ('他说"好"(真的).', "他说“好”（真的）。"),
+    ('他说"好"(真的).然后...走了; 对吗?', "他说“好”（真的）。然后……走了；对吗？"),
+    ("他说(好)了", "他说（好）了"),
+    ('他说"好"了', "他说“好”了"),
+    ("它叫'好'的", "它叫‘好’的"),
+    ("你好; 世界", "你好；世界"),
+    ("今天(11月24日),签约", "今天（11月24日），签约"),
+    ('他说:"好"', "他说：“好”"),
+    ("签约仪式 , 举行", "签约仪式，举行"),
+    ("说:Hello, world.", "说：Hello, world."),
+    ("时间:10:30,共1,000.5元;", "时间：10:30，共1,000.5元；"),
+    ("版本v1.2.3,已发布", "版本v1.2.3，已发布"),
+    ("邮箱 a@b.example,请写", "邮箱 a@b.example，请写"),
+    ("见 https://a.example/x,y ,谢谢", "见 https://a.example/x,y，谢谢"),
+    ("AI (人工智能)与联合国(UN), 云计算", "AI（人工智能）与联合国（UN），云计算"),
+    ("（好),走", "（好），走"),
+    ('他说"OK"了', "他说“OK”了"),
+    ("结果......如下", "结果……如下"),
 ])
 def test_half_width_marks_in_chinese_are_mended(text: str, mended: str) -> None:
     assert mend_punctuation(text) == mended
@@ -27,8 +47,10 @@ def test_half_width_marks_in_chinese_are_mended(text: str, mended: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "共1,234人", "12:30开会", "比分3:2", "第3.5节", "见 https://a.example/x,y?z=1,2 页", "见www.a.example/路径?x=甲",
-    "https://例子.example/路径,甲", "Hello, world. Bye!", "说:Hello, world.", "A, B 两项", "Apple Inc.公司", "U.S.政府",
+    "https://例子.example/路径,甲", "Hello, world. Bye!", "A, B 两项", "Apple Inc.公司", "U.S.政府",
     "报告.pdf", "他（张三）说，“好”。", "v1.2.3版", "f(x,y)的值", "好:)", "ＡＢＣ　全角",
+    '他说 "Hello, world." 然后', '他说 (see below, please) 然后', "10:30开始", "1. 总则", "1) 总则", "5\"和6\"屏",
+    '他说"好', "写信给 zhang.san@mail.example 即可", "don't走", "使用 .gitignore 文件", "Yahoo! 公司",
 ])
 def test_what_is_no_chinese_punctuation_is_left_alone(text: str) -> None:
     assert mend_punctuation(text) == text
@@ -37,6 +59,8 @@ def test_what_is_no_chinese_punctuation_is_left_alone(text: str) -> None:
 @pytest.mark.parametrize(("source", "mended"), [
     ("近日,**甲**,[乙,丙](https://a.example/x,乙)", "近日，**甲**，[乙，丙](https://a.example/x,乙)"),
     ("甲,乙和`甲,乙`\n\n```\n甲,乙\n```", "甲，乙和`甲,乙`\n\n```\n甲,乙\n```"),
+    ("- (一)总则; **甲** (乙)", "- （一）总则；**甲**（乙）"),
+    ("甲&amp;乙 &lt;甲(乙)", "甲&amp;乙 &lt;甲（乙）"),
 ])
 def test_code_and_addresses_in_markdown_are_left_alone(source: str, mended: str) -> None:
     assert mend_punctuation(source, "markdown") == mended
@@ -47,16 +71,31 @@ def test_attributes_in_html_are_left_alone() -> None:
     assert mend_punctuation(source, "html") == '<p>近日，<b>甲</b>，乙<a href="/甲,乙" title="甲,乙">甲，乙</a></p>'
 
 
+def test_quotation_marks_that_html_writes_as_references_are_mended() -> None:
+    source = "<p>他说&quot;好&quot;,<b>甲</b> (乙)&amp;丙</p>"
+    assert mend_punctuation(source, "html") == "<p>他说“好”，<b>甲</b>（乙）&amp;丙</p>"
+
+
 @pytest.mark.parametrize("markup", ["text", "markdown", "html"])
 def test_deeply_nested_markup_does_no_harm(markup: str) -> None:
     """The library's reader of HTML ends the process on this."""
     assert mend_punctuation("甲<b>" * 100_000, markup) == "甲<b>" * 100_000  # type: ignore[arg-type]
 
 
-@given(st.text() | st.text(alphabet="甲乙，,.:;!?“”《》 a1\n()<>*`[]", max_size=40))
+def test_quotation_marks_are_those_of_the_script() -> None:
+    assert mend_punctuation('他說"好","行"', script="Hant") == "他說「好」，「行」"
+
+
+@given(st.text() | MARKED, st.sampled_from(["text", "markdown", "html"]))
+def test_mending_what_was_mended_changes_nothing(text: str, markup: Markup) -> None:
+    mended = mend_punctuation(text, markup)
+    assert mend_punctuation(mended, markup) == mended
+
+
+@given(st.text() | MARKED)
 def test_mending_touches_nothing_but_marks_and_the_space_beside_them(text: str) -> None:
     def bare(value: str) -> str:
-        return "".join(value.translate(_NARROW).split())
+        return regex.sub(r"[.…]+", ".", "".join(value.translate(_NARROW).split()))
 
     assert bare(mend_punctuation(text)) == bare(text)
 

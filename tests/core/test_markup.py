@@ -82,6 +82,16 @@ def test_a_picture_without_an_address_is_left_out_and_told_by_its_text_or_number
     assert prose.losses.pictures == ("#2", "Our logo")
 
 
+@pytest.mark.parametrize("empty", ["", " ", "&#10;", "&#1;", "#", "#notes", " #notes"])
+def test_an_address_of_nothing_leads_nowhere_rather_than_to_our_home_page(empty: str) -> None:
+    prose = read_html(f"<p>a <a href='{empty}'>b</a> <img src='{empty}' alt=c></p>", BASE)
+    assert (prose.html, prose.losses.links, prose.losses.pictures) == ("<p>a b</p>", ("b",), ("c",))
+
+
+def test_a_link_to_our_home_page_stays_one() -> None:
+    assert 'href="https://news.example/"' in clean('<p><a href="/">x</a></p>')
+
+
 def test_inline_html_becomes_a_paragraph() -> None:
     assert clean("just <b>words</b>") == "<p>just <b>words</b></p>"
 

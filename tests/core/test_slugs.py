@@ -31,6 +31,17 @@ def test_a_latin_headline_makes_the_slug_or_else_pinyin(headlines: tuple[str, ..
     assert slug(*headlines) == expected
 
 
+@pytest.mark.parametrize(("headlines", "expected"), [
+    ({"zh-Hans": "签约", "en-GB": "They Sign", "fr": "Ils signent"}, "they-sign"),
+    ({"fr": "Ils signent", "es": "Firman", "zh-Hans": "签约"}, "ils-signent"),
+])
+def test_english_comes_first_and_then_the_newsrooms_order(headlines: dict[str, str], expected: str) -> None:
+    made = [
+        Edition(language=tag, headline=line, summary="", body_text="", body_html="") for tag, line in headlines.items()
+    ]
+    assert make_slug(Draft(editions=tuple(made)), ID) == expected
+
+
 def test_a_long_headline_is_cut_between_syllables() -> None:
     """And what is left is its beginning: no short word is fetched from behind a long one."""
     headline = "中国东盟职业教育联合中心创办仪式" * 3

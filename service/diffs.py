@@ -14,6 +14,8 @@ from service.model import Edition, Release
 from service.text import is_dense
 
 FIELDS = ("headline", "summary", "dateline", "body_text")
+# What all editions have together.
+MEMBERS = ("authoritative_language", "categories", "contacts", "media")
 # After this long a rougher difference is good enough; the texts may be a megabyte.
 PATIENCE_SECONDS = 1.0
 
@@ -51,6 +53,11 @@ def diff_releases(before: Release, after: Release) -> list[EditionDiff]:
     return [_diff_editions(language, before.edition(language), after.edition(language)) for language in languages]
 
 
+def changed_members(before: Release, after: Release) -> list[str]:
+    """Those of MEMBERS in which the two differ."""
+    return [name for name in MEMBERS if getattr(before, name) != getattr(after, name)]
+
+
 def diff_texts(before: str, after: str, language: str) -> list[Step]:
     """The steps from one text to the other, put together so that a person can read them."""
     tokens = _GRAPHEMES if is_dense(language) else _WORDS
@@ -77,6 +84,9 @@ def _diff_fields(
         old, new = ((getattr(edition, name) if edition else None) or "" for edition in (before, after))
         if old != new:
             yield name, diff_texts(old, new, language)
+    # The same words may lead elsewhere, or stand beside another picture.
+    if before and after and before.body_text == after.body_text and before.body_html != after.body_html:
+        yield "body_html", diff_texts(before.body_html or "", after.body_html or "", language)
 
 
 class _Table:

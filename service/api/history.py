@@ -10,7 +10,7 @@ from service import receipts, releases
 from service.api.auth import requires
 from service.api.decoding import page_of, read_id, read_number, read_page
 from service.api.problems import explain_warning
-from service.diffs import diff_releases
+from service.diffs import changed_members, diff_releases
 from service.edge import services, speech
 from service.errors import Fault, Invalid, NotFound
 from service.model import Release, Role
@@ -59,7 +59,10 @@ def diff_revisions(release_id: str) -> Any:
         before, after = (stored.find_revision(tx, release.id, number) for number in (older, newer))
     if before is None or after is None:
         raise NotFound(kind="revision", id=str(older if before is None else newer))
-    return {"from": older, "to": newer, "editions": view_diff(diff_releases(before, after))}
+    return {
+        "from": older, "to": newer, "members": changed_members(before, after),
+        "editions": view_diff(diff_releases(before, after)),
+    }
 
 
 @blueprint.get("/deliveries")

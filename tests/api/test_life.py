@@ -305,7 +305,7 @@ def test_a_difference_is_told_by_characters_in_chinese_and_by_words_in_english(d
     document["editions"]["en"]["headline"] = "Two colleges signed an accord"
     desk.put(release, document)
     diff = desk.get(f"/v1/releases/{release['id']}/diff").json
-    assert (diff["from"], diff["to"]) == (2, 3)
+    assert (diff["from"], diff["to"], diff["members"]) == (2, 3, [])
     assert {tag: list(edition["fields"]) for tag, edition in diff["editions"].items()} == {
         "zh-Hans": ["headline"], "en": ["headline"],
     }

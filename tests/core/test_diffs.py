@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.diffs import Op, Step, diff_releases, diff_texts
+from service.diffs import Op, Step, changed_members, diff_releases, diff_texts
 from service.model import Draft, Edition
 from tests.factories import published
 
@@ -73,3 +74,23 @@ def test_an_added_and_a_removed_language_are_told_whole() -> None:
     )}
     removed = diff_releases(after, before)[-1]
     assert (removed.language, removed.change, removed.fields["headline"]) == ("fr", "removed", [Step(Op.DELETE, "A")])
+
+
+def test_the_same_words_that_lead_elsewhere_are_no_same_edition() -> None:
+    old = Edition(
+        language="en", headline="A", summary="B", body_text="Here.", body_html='<p><a href="https://a.example/">Here.</a></p>',
+    )
+    new = dataclasses.replace(old, body_html='<p><a href="https://b.example/">Here.</a></p>')
+    [diff] = diff_releases(published(Draft(editions=(old,))), published(Draft(editions=(new,))))
+    assert (diff.change, list(diff.fields)) == ("changed", ["body_html"])
+    told = [step.text for step in diff.fields["body_html"] if step.op is not Op.EQUAL]
+    assert told == ["a", "b"]
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("categories", ("visits",)), ("contacts", ({"name": "Li"},)), ("authoritative_language", "en"),
+])
+def test_what_all_editions_have_together_is_told_by_name(name: str, value: Any) -> None:
+    before = published(Draft(editions=()))
+    assert changed_members(before, before) == []
+    assert changed_members(before, dataclasses.replace(before, **{name: value})) == [name]

@@ -19,7 +19,7 @@ run: $(VENV)/.run ## start the service; its data stays in ./data
 test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/.dev ## of the tests those alone that kill, flush and hang the real processes
 	$(BIN)/pytest -m fault

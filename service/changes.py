@@ -115,7 +115,8 @@ def _untouched(change: Change) -> dict[str, datetime]:
 
 
 def _shared(release: Release) -> tuple[object, ...]:
-    return release.categories, release.contacts, release.media
+    # In which other languages there is one, each edition tells.
+    return set(release.languages), release.categories, release.contacts, release.media
 
 
 def whole_ms(instant: datetime) -> datetime:

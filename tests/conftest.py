@@ -63,6 +63,11 @@ class RecordingQueue:
         return self.up
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest, and therefore has a time limit of its own, begins first: in the end nobody waits for it."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 @pytest.fixture(scope="session")
 def workers_app() -> Celery:
     """The Celery application with its tasks; only its import asks for a broker's name."""

@@ -61,6 +61,8 @@ TROUBLES: dict[str, tuple[Callable[[], Behave], int | None, str | None]] = {
     "is no packed body": (lambda: answer(whole(200, b"none", "gzip")), None, "bad_response"),
     "is packed in a way that nobody asked for": (lambda: answer(whole(200, b"none", "zstd")), None, "bad_response"),
     "is packed many times": (lambda: answer(whole(200, b"none", ", ".join(["gzip"] * 99))), None, "bad_response"),
+    "finds it too large": (lambda: answer(whole(413, b"", "identity")), 413, None),
+    "knows us not": (lambda: answer(whole(404, b"", "identity")), 404, None),
     "is busy and floods": (lambda: flood(b"HTTP/1.1 503 Busy\r\n\r\n", b"x" * 65536), 503, None),
     "is busy and a bomb": (lambda: answer(whole(503, gzip.compress(bytes(ZEROS)), "gzip")), 503, None),
     "is busy and another bomb": (lambda: answer(whole(503, zlib.compress(bytes(ZEROS)), "deflate")), 503, None),
@@ -89,7 +91,7 @@ ABSURD = (
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, workers_app: object) -> None:
     """What takes fifteen seconds in the wild takes one here."""
-    monkeypatch.setattr("workers.deliver.ATTEMPT_SECONDS", 1.0)
+    monkeypatch.setattr("workers.flight.ATTEMPT_SECONDS", 1.0)
 
 
 @contextmanager
@@ -170,19 +172,17 @@ def test_an_absurd_wish_to_wait_delays_by_a_day_at_most_and_costs_nothing(wire: 
     assert set(wire.states()) == {"delivered"}
 
 
-@pytest.mark.parametrize(("status", "state", "then"), [(413, "active", 204), (410, "ended", None)])
-def test_what_can_not_heal_is_given_up_at_once(wire: Wire, status: int, state: str, then: int | None) -> None:
-    """413 tells of this push alone; 410 of the subscription."""
-    with partner(wire, answer(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % status)) as ids:
+def test_who_is_gone_is_sent_nothing_more(wire: Wire) -> None:
+    with partner(wire, answer(b"HTTP/1.1 410 X\r\ncontent-length: 0\r\n\r\n")) as ids:
         wire.publish()
         wire.work()
         assert (wire.states(), wire.find_next()) == (["abandoned"], None)
-        assert wire.call(wire.path, method="GET")["state"] == state
+        assert wire.call(wire.path, method="GET")["state"] == "ended"
         wire.publish()
         wire.clock.advance(days=1)
         wire.work()
-    assert attempts(wire) == [(status, None), *([(then, None)] if then else [])]
-    assert len(ids) == len(set(ids)) == len(attempts(wire))
+    assert attempts(wire) == [(410, None)]
+    assert len(ids) == 1
 
 
 def test_a_certificate_that_ran_out_costs_a_try_and_the_renewed_one_gets_the_push(wire: Wire, tmp_path: Path) -> None:

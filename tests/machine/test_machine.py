@@ -80,7 +80,7 @@ class Life(RuleBasedStateMachine):
                 self.room.revise(known.id, words, unaffected=False)
             return
         self.room.revise(known.id, words, unaffected=unaffected)
-        if replace(words, note=before.note) == before:
+        if words == before or (replace(words, note=before.note) == before and not words.note):
             return
         known.revisions.append(words)
         self.model.move(known, "revise")

@@ -42,10 +42,10 @@ from workers import context
 from workers.channels import CHANNELS
 from workers.outbound import Mail, Response
 
-# In the headline, the text, the notes and the reason of each secret.
 # Every route, channel and moment takes its time on a slow machine.
 pytestmark = pytest.mark.timeout(480)
 
+# In the headline, the text, the notes and the reason of each secret.
 WORD, CHINESE_WORD = "Zanzibar", "坦桑尼亚"
 UNKNOWN = "01990000-0000-7000-8000-00000000dead"
 Seen = tuple[int, list[tuple[str, str]], bytes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -106,7 +107,18 @@ def find_shown(tx: Transaction, event: Event) -> Release | None:
         release.public_revision != event.revision
         or (release.withdrawn_at and event.type is not EventType.RELEASE_WITHDRAWN)
     )
-    return None if overtaken else release
+    return None if overtaken or release is None else _name_successor(tx, release)
+
+
+def _name_successor(tx: Transaction, release: Release) -> Release:
+    """Nobody outside can ask what an id stands for, so that release is named as its pages are."""
+    withdrawal = release.withdrawal
+    if withdrawal is None or withdrawal.superseded_by is None:
+        return release
+    for successor in releases.list_public(tx, [withdrawal.superseded_by]):
+        named = replace(withdrawal, successor_slug=successor.slug, successor_languages=successor.languages)
+        return replace(release, withdrawal=named)
+    return release
 
 
 def _list_owed(

@@ -24,7 +24,7 @@ from service.model import (
 )
 from service.release_media import media_in
 from service.text import count_characters, count_words
-from service.views import iso, view_public_release, view_withdrawal
+from service.views import iso, list_successor_urls, view_public_release, view_withdrawal
 
 
 def choose_variant(event: Event, order: Order, release: Release) -> Variant:
@@ -106,7 +106,10 @@ def _news_item(event: Event, release: Release, tag: str, profile: Profile) -> ni
 def _gone_item(event: Event, release: Release, tag: str, profile: Profile) -> ninjs.NewsItem:
     reason = release.withdrawal.reason if release.withdrawal else {}
     gone_at = release.withdrawn_at or event.created_at
-    return replace(_bare_item(release, tag, profile, reason), updated=gone_at, is_canceled=True)
+    return replace(
+        _bare_item(release, tag, profile, reason), updated=gone_at, is_canceled=True,
+        successor_url=list_successor_urls(release, profile).get(tag),
+    )
 
 
 def _bare_item(release: Release, tag: str, profile: Profile, note: Mapping[str, str]) -> ninjs.NewsItem:

@@ -43,6 +43,7 @@ class NewsItem:
     publisher: str
     note: str
     page_url: str | None
+    successor_url: str | None = None
     categories: Mapping[str, str] = field(default_factory=dict)
     is_canceled: bool = False
     headline: str = ""
@@ -106,7 +107,9 @@ def _text(item: NewsItem) -> dict[str, Any]:
 
 
 def _page(item: NewsItem) -> list[dict[str, str]] | None:
-    return [{"name": "web", "href": item.page_url, "contentType": "text/html"}] if item.page_url else None
+    """The item's page, and that of what stands in the place of a canceled one."""
+    pages = {"web": item.page_url, "successor": item.successor_url}
+    return [{"name": name, "href": url, "contentType": "text/html"} for name, url in pages.items() if url] or None
 
 
 def _media(item: NewsItem) -> Iterator[dict[str, Any]]:

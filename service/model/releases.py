@@ -99,10 +99,15 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
-    """Why a release was taken back, by language tag, and the release that stands in its place, if one does."""
+    """Why a release was taken back, by language tag, and the release that stands in its place, if one does.
+
+    Where partners are told, also that one's slug and languages.
+    """
 
     reason: Mapping[str, str]
     superseded_by: uuid.UUID | None = None
+    successor_slug: str | None = None
+    successor_languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from service.views.partners import (
     view_subscription,
 )
 from service.views.releases import (
+    list_successor_urls,
     view_audit_entry,
     view_diff,
     view_medium,
@@ -25,6 +26,7 @@ from service.views.releases import (
 
 __all__ = [
     "iso",
+    "list_successor_urls",
     "view_audit_entry",
     "view_delivery",
     "view_diff",

@@ -56,12 +56,23 @@ def view_withdrawal(release: Release, languages: Sequence[str], profile: Profile
         **_identify(release),
         "published_at": iso(release.published_at),
         "withdrawn_at": iso(release.withdrawn_at),
-        "withdrawal": _view_withdrawal(release.withdrawal),
+        "withdrawal": {
+            **(_view_withdrawal(release.withdrawal) or {}), "successor_urls": list_successor_urls(release, profile)
+        },
         "languages": list(languages),
         "editions": {
             language: {"url": _page_url(profile, language, release.slug)} for language in languages
         },
     }
+
+
+def list_successor_urls(release: Release, profile: Profile) -> dict[str, str]:
+    """By language, the pages of the release that stands in the place of a withdrawn one."""
+    withdrawal = release.withdrawal
+    if withdrawal is None or withdrawal.successor_slug is None:
+        return {}
+    pages = {tag: _page_url(profile, tag, withdrawal.successor_slug) for tag in withdrawal.successor_languages}
+    return {tag: url for tag, url in pages.items() if url}
 
 
 def _identify(release: Release) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from lxml import etree
 
+from service import subscriptions
 from service.archives import find_archive
 from service.errors import Invalid
 from service.feeds import ARCHIVE_ENTRIES, entry_id
@@ -24,7 +27,7 @@ from service.releases import (
     unschedule_release,
 )
 from service.siblings import StaleSiblings
-from service.storage import audit, listings, releases
+from service.storage import audit, claims, listings, releases
 from tests.core.newsroom import ATOM, TOMBSTONE, Newsroom, archive, claim, link, notes, owed, pushed, subscribe
 
 NAMES = (("zh", "zh-Hans"), ("en", "en"))
@@ -365,3 +368,32 @@ def test_the_audit_log_tells_who_did_what_and_refuses_to_forget(newsroom: Newsro
     for statement in ("UPDATE audit SET actor = 'nobody'", "DELETE FROM audit"):
         with pytest.raises(Exception, match="append-only"), newsroom.storage.write() as tx:
             tx.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize("format", ["diglot", "ninjs"])
+def test_a_partner_is_told_where_the_pages_of_the_successor_are(newsroom: Newsroom, format: str) -> None:
+    """Its id alone tells a partner nothing, for no API shows it a release."""
+    order = {
+        "partner": "P", "channel": "webhook", "callback": "https://p.example/", "languages": ["en"], "format": format,
+    }
+    subscriptions.subscribe(newsroom.storage, order, newsroom.clock())
+    release, successor = newsroom.accept(), newsroom.accept()
+    newsroom.swap()
+    assert len(pushed_bodies(newsroom)) == 1
+    newsroom.withdraw(release, superseded_by=successor.id)
+    newsroom.clock.advance(seconds=60)
+    newsroom.swap()
+    told = pushed_bodies(newsroom)[0]
+    url = f"http://127.0.0.1:8080/en/releases/{successor.slug}"
+    if format == "diglot":
+        assert told["data"]["release"]["withdrawal"]["successor_urls"]["en"] == url
+    else:
+        items = [told, *(each for each in told["associations"] if each["rel"] == "translation")]
+        [item] = [each for each in items if each["language"] == "en"]
+        assert {"name": "successor", "href": url, "contentType": "text/html"} in item["renditions"]
+
+
+def pushed_bodies(newsroom: Newsroom) -> list[Any]:
+    with newsroom.storage.write() as tx:
+        held = claims.claim_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock())
+    return [json.loads(hold.body) for hold in held]

@@ -320,12 +320,8 @@ def test_what_was_nudged_while_the_database_was_away_is_sent_when_it_is_back(
     await_state(storage, DeliveryState.DELIVERED, *owed)
 
 
-def test_what_flies_while_the_database_is_away_is_recorded_when_it_is_back(
-    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers,
-    away: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture,
-) -> None:
-    """One result waits already when the other comes; each is recorded once."""
-    base_url, received = receivers
+def hold_answers(received: Received) -> tuple[threading.Semaphore, list[threading.Event]]:
+    """Tells of each push that came; the first two partners answer once their gate is open."""
     asked, gates = threading.Semaphore(0), [threading.Event(), threading.Event()]
 
     def answer(number: int) -> int:
@@ -334,6 +330,16 @@ def test_what_flies_while_the_database_is_away_is_recorded_when_it_is_back(
         return 204
 
     received.answer = answer
+    return asked, gates
+
+
+def test_what_flies_while_the_database_is_away_is_recorded_when_it_is_back(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers,
+    away: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One result waits already when the other comes; each is recorded once."""
+    base_url, received = receivers
+    asked, gates = hold_answers(received)
     owed = [owe(storage, clock, subscribe(storage, clock, f"{base_url}/{number}"))[0] for number in range(2)]
     hire().nudge()
     assert asked.acquire(timeout=10) and asked.acquire(timeout=10)
@@ -354,14 +360,7 @@ def test_stop_waits_until_the_database_has_all_that_was_in_flight(
 ) -> None:
     """It is away while one result is being recorded; the other delivery is still in flight when the stop comes."""
     base_url, received = receivers
-    asked, gates = threading.Semaphore(0), [threading.Event(), threading.Event()]
-
-    def answer(number: int) -> int:
-        asked.release()
-        gates[number].wait(10)
-        return 204
-
-    received.answer = answer
+    asked, gates = hold_answers(received)
     owed = [owe(storage, clock, subscribe(storage, clock, f"{base_url}/{number}"))[0] for number in range(2)]
     courier = hire()
     courier.nudge()

@@ -44,11 +44,23 @@ def draft(release_document: dict[str, Any], profile: Profile) -> Draft:
     return validate_release(release_document, profile)
 
 
+def employ(
+    monkeypatch: pytest.MonkeyPatch, storage: Storage, profile: Profile, queue: EagerQueue, clock: StoppedClock
+) -> None:
+    """Have the task work with these."""
+    from workers import context, publish
+
+    monkeypatch.setattr(engine, "GIVE_WAY_SECONDS", 0)
+    monkeypatch.setattr(publish, "utc_now", clock)
+    for name, value in {"storage": storage, "profile": profile, "queue": queue}.items():
+        monkeypatch.setattr(context, name, lambda value=value: value)
+
+
 def test_what_is_accepted_while_another_is_planned_goes_public_before_the_planning_ends(
     storage: Storage, profile: Profile, clock: StoppedClock, draft: Draft, workers_app: Celery,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from workers import context, publish
+    from workers import publish
 
     desk, later, public_after = make_desk(storage), [], []
 
@@ -68,10 +80,7 @@ def test_what_is_accepted_while_another_is_planned_goes_public_before_the_planni
     accept()
     queue = EagerQueue(on_deliver)
     monkeypatch.setattr(planning, "SUBSCRIPTION_BATCH", 1)
-    monkeypatch.setattr(engine, "GIVE_WAY_SECONDS", 0)
-    monkeypatch.setattr(publish, "utc_now", clock)
-    for name, value in {"storage": storage, "profile": profile, "queue": queue}.items():
-        monkeypatch.setattr(context, name, lambda value=value: value)
+    employ(monkeypatch, storage, profile, queue, clock)
     publish._publish()
     # A nudge for each part: one more of the first release goes out, then the second is there.
     assert public_after[0] == 2
@@ -83,7 +92,7 @@ def test_what_is_accepted_while_old_releases_are_sent_once_more_goes_public_and_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of two replays, moreover, neither waits for the other's end."""
-    from workers import context, publish
+    from workers import publish
 
     desk, later, planned_after = make_desk(storage), [], []
 
@@ -102,10 +111,7 @@ def test_what_is_accepted_while_old_releases_are_sent_once_more_goes_public_and_
     receivers = [subscribe(storage, order, clock()) for _ in range(2)]
     queue = EagerQueue(on_deliver)
     monkeypatch.setattr(replays, "BATCH", 1)
-    monkeypatch.setattr(engine, "GIVE_WAY_SECONDS", 0)
-    monkeypatch.setattr(publish, "utc_now", clock)
-    for name, value in {"storage": storage, "profile": profile, "queue": queue}.items():
-        monkeypatch.setattr(context, name, lambda value=value: value)
+    employ(monkeypatch, storage, profile, queue, clock)
     for _ in range(4):
         accept_release(storage, draft, ReleaseState.PUBLISHED, clock(), desk)
     publish._publish()

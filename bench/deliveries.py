@@ -89,8 +89,20 @@ def push(service: Service) -> float:
     owed = count_delivered(service) + PARTNERS
     started = time.perf_counter()
     Queue(service.valkey.url).publish()
-    wait_until(lambda: count_delivered(service) == owed, "all have it", service.read_logs)
-    return PARTNERS / (time.perf_counter() - started)
+    wait_until(lambda: is_all_done(service), "all have it", service.read_logs)
+    seconds = time.perf_counter() - started
+    assert count_delivered(service) == owed, "what is done was delivered"
+    return PARTNERS / seconds
+
+
+def is_all_done(service: Service) -> bool:
+    """Found in the indexes: to count what is delivered, over and over, would take a tenth of the machine."""
+    with service.storage.read() as tx:
+        return not tx.execute(sa.text(
+            "SELECT EXISTS (SELECT 1 FROM events WHERE planned_at IS NULL)"
+            " OR EXISTS (SELECT 1 FROM deliveries WHERE lane IS NOT NULL)"
+            " OR EXISTS (SELECT 1 FROM deliveries WHERE claim_owner IS NOT NULL)"
+        )).scalar_one()
 
 
 def count_delivered(service: Service) -> int:

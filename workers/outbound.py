@@ -210,6 +210,7 @@ _ALWAYS = (
     (pycurl.SSL_VERIFYHOST, 2),
     (pycurl.MAXAGE_CONN, _IDLE_SECONDS),
     (pycurl.MAXLIFETIME_CONN, _LIFETIME_SECONDS),
+    (pycurl.DNS_CACHE_TIMEOUT, 0),
     (pycurl.NOSIGNAL, 1),
 )
 _SELECTOR_EVENTS = {

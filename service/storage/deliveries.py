@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from service.model import Attempt, Delivery, DeliveryState, Event, EventType, Format, Payload, Variant
 from service.storage.lines import lane_of
 from service.storage.pauses import is_overtaken, make_due
-from service.storage.sets import among
+from service.storage.sets import Rows, among
 from service.storage.tables import attempts, deliveries, events, payloads, subscriptions
 
 _LAST_ID = uuid.UUID(int=2**128 - 1)
@@ -58,28 +57,22 @@ def insert_deliveries(tx: sa.Connection, event: Event, rows: Sequence[dict[str, 
 
     But those of a paused subscription, whose row says `is_kept`, only once it is resumed. `replay_id` may be there.
     """
-    common = {"event_id": event.id, "state": DeliveryState.DUE, "created_at": now, "attempt": 0}
     in_line = {"lane": lane_of(event.type).value, "next_attempt_at": now}
     rows = [{"replay_id": None} | row | (_KEPT if row.pop("is_kept", False) else in_line) for row in rows]
-    if not rows:
-        return
-    if tx.dialect.name == "postgresql":
-        tx.execute(_insert_arrays(common), {name: [row[name] for row in rows] for name in _ROW})
-    else:
-        tx.execute(deliveries.insert(), [common | row for row in rows])
+    if rows:
+        _INSERT.execute(tx, rows, event_id=event.id, state=DeliveryState.DUE, created_at=now, attempt=0)
 
 
-# What differs from row to row.
+# What differs from row to row, and what doesn't.
 _ROW = ("id", "subscription_id", "payload_id", "host", "replay_id", "lane", "next_attempt_at")
+_COMMON = ("event_id", "state", "created_at", "attempt")
 _KEPT = {"lane": None, "next_attempt_at": None}
-
-
-def _insert_arrays(common: Mapping[str, Any]) -> sa.Insert:
-    """PostgreSQL takes each column whole in a quarter of the time that a statement for each row takes."""
-    arrays = (sa.bindparam(name, type_=postgresql.ARRAY(deliveries.c[name].type)) for name in _ROW)
-    rows = sa.func.unnest(*arrays).table_valued(*_ROW).render_derived()
-    same = (sa.literal(value, deliveries.c[name].type) for name, value in common.items())
-    return deliveries.insert().from_select([*_ROW, *common], sa.select(*(rows.c[name] for name in _ROW), *same))
+_INSERT = Rows(
+    {name: deliveries.c[name].type for name in _ROW},
+    lambda row: deliveries.insert().from_select([*row, *_COMMON], sa.select(
+        *row.values(), *(sa.bindparam(name, type_=deliveries.c[name].type) for name in _COMMON)
+    )),
+)
 
 
 def move_due(tx: sa.Connection, subscription_id: uuid.UUID, host: str) -> None:

@@ -78,7 +78,7 @@ def push(service: Service, receiver: int) -> float:
     before, owed = count_received(receiver), count_delivered(service) + HEALTHY
     started = time.monotonic()
     Queue(service.valkey.url).publish()
-    wait_until(lambda: len(list_received(receiver, before)) >= HEALTHY, "all have it", service.read_logs)
+    wait_until(lambda: list_received(receiver, before + HEALTHY - 1), "all have it", service.read_logs)
     times = list_received(receiver, before)
     wait_until(lambda: count_delivered(service) >= owed, "all is on record", service.read_logs)
     service.kill("worker")

@@ -210,6 +210,7 @@ _ALWAYS = (
     (pycurl.SSL_VERIFYHOST, 2),
     (pycurl.MAXAGE_CONN, _IDLE_SECONDS),
     (pycurl.MAXLIFETIME_CONN, _LIFETIME_SECONDS),
+    # After each transfer curl looks through all the names that it keeps, which are tens of thousands.
     (pycurl.DNS_CACHE_TIMEOUT, 0),
     (pycurl.NOSIGNAL, 1),
 )

@@ -120,17 +120,18 @@ def plan_feeds(storage: Storage, clock: Clock) -> int:
 
 
 def _plan_batch(storage: Storage, event: Event, now: datetime) -> int:
-    """So many at once that nobody waits long for the database; whoever has a row already is passed over."""
+    """So many at once that nobody waits long for the database, from where the last batch ended."""
     with storage.write() as tx:
         if not events.lock_unplanned(tx, event.id):
             return 0
-        owed = asked.list_owed(tx, event, now, limit=PLAN_BATCH)
+        owed = asked.list_owed(tx, event, now, after=events.find_place(tx, event.id), limit=PLAN_BATCH)
         if owed:
             asked.retire_waiting(tx, owed)
             rows = [
                 {"id": new_id(), "subscription_id": id, "payload_id": None, "host": host} for id, host in owed.items()
             ]
             deliveries.insert_deliveries(tx, event, rows, now)
+            events.mark_planned_to(tx, event.id, max(owed))
         else:
             events.mark_planned(tx, event.id, now)
     return len(owed)

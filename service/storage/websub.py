@@ -20,6 +20,7 @@ from service.model import (
     Subscription,
     SubscriptionState,
 )
+from service.storage.sets import among
 from service.storage.subscriptions import find_subscription, list_by_ids
 from service.storage.tables import deliveries, documents, intents, subscriptions
 
@@ -159,8 +160,10 @@ def list_expired(tx: sa.Connection, now: datetime, *, limit: int) -> list[Subscr
     return list_by_ids(tx, tx.execute(query.order_by(subscriptions.c.lease_until).limit(limit)).scalars().all())
 
 
-def list_owed(tx: sa.Connection, event: Event, now: datetime, *, limit: int) -> dict[uuid.UUID, str]:
-    """Subscriptions to what the event changed that have no delivery of it yet, with their hosts.
+def list_owed(
+    tx: sa.Connection, event: Event, now: datetime, *, after: uuid.UUID | None, limit: int
+) -> dict[uuid.UUID, str]:
+    """Subscriptions to what the event changed, behind one of them, that have no delivery of it yet, with their hosts.
 
     A swap's second is that of no other swap, so a document that a later one changed again is owed for that one alone.
     """
@@ -170,7 +173,8 @@ def list_owed(tx: sa.Connection, event: Event, now: datetime, *, limit: int) -> 
     query = (
         sa.select(subscriptions.c.id, subscriptions.c.host)
         .join(documents, documents.c.path == subscriptions.c.topic)
-        .where(_IS_ACTIVE, subscriptions.c.lease_until > now, documents.c.last_modified == event.created_at, ~has_it)
+        .where(_IS_ACTIVE, subscriptions.c.lease_until > now, documents.c.last_modified == event.created_at, ~has_it,
+               subscriptions.c.id > after)
     )
     return {row.id: row.host for row in tx.execute(query.order_by(subscriptions.c.id).limit(limit))}
 
@@ -185,7 +189,7 @@ def read_states(tx: sa.Connection, topics: Iterable[str]) -> dict[str, State]:
 def retire_waiting(tx: sa.Connection, subscription_ids: Collection[uuid.UUID]) -> None:
     """What still waits for these gives way to a newer state of their topic; what is in flight is left to finish."""
     waiting = deliveries.update().where(
-        deliveries.c.subscription_id.in_(subscription_ids), deliveries.c.state == DeliveryState.DUE,
+        among(deliveries.c.subscription_id, subscription_ids), deliveries.c.state == DeliveryState.DUE,
         deliveries.c.claim_owner.is_(None),
     )
     tx.execute(waiting.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))

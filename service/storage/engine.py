@@ -15,13 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from service.errors import ConfigurationError, StorageUnavailable
+from service.storage import sqlite
 from service.storage.sealed import install_vault
 from service.storage.watch import GenerationWatch, PostgresWatch, SqliteWatch
 from service.vault import Vault
 
 BUSY_SECONDS = 5.0
-# Longer than a waiting SQLite sleeps between two looks at whether it may write, which is 100 ms at most.
-GIVE_WAY_SECONDS = 0.11
+# In which whoever waits for SQLite looks more than once whether it may write.
+GIVE_WAY_SECONDS = 5 * sqlite.LOOK_SECONDS
 
 # What the core passes on to the statements without looking inside.
 Transaction = sa.Connection
@@ -123,8 +124,7 @@ def _open_engine(url: str, busy_seconds: float) -> sa.Engine:
         sa.event.listen(engine, "connect", functools.partial(_prepare_postgres, busy_seconds))
         return engine
     engine = sa.create_engine(url, connect_args={"timeout": busy_seconds}, pool_size=10, max_overflow=20)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
+    sqlite.prepare(engine, busy_seconds)
     return engine
 
 
@@ -132,21 +132,3 @@ def _prepare_postgres(busy_seconds: float, connection: Any, _record: object) -> 
     # By itself, PostgreSQL waits for a lock for ever.
     connection.execute(f"SET lock_timeout = '{busy_seconds:g}s'")
     connection.commit()
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own BEGIN comes too late to choose its kind: `_begin_sqlite` does it.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    options = connection.get_execution_options()
-    if options.get("diglot_bare"):
-        return
-    if options.get("diglot_migration"):
-        # SQLite changes a table by making it anew, and would not let go of one that others refer to.
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-    # A deferred transaction that reads and then writes fails at once when another writer came between.
-    connection.exec_driver_sql("BEGIN" if options.get("diglot_read") else "BEGIN IMMEDIATE")

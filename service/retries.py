@@ -52,6 +52,9 @@ GONE = 410
 
 # A webhook that has failed for so long, without one success, is paused.
 PAUSE_AFTER = timedelta(days=5)
+# But only after so many failures, each so far from the one before: so many one delivery comes to by its waits, while
+# two with nothing sent between them tell nothing of the days between, nor do many at once after a clock was put on.
+PAUSE_FAILURES, FAILURES_APART = 5, timedelta(hours=12)
 # A pause that nobody could be told of for so long, for want of a mail server, is told to nobody any more.
 TELL_WITHIN = timedelta(days=1)
 # After one mail of a delivery that was given up, further ones of the subscription stand among the notices alone.
@@ -84,6 +87,15 @@ class Breaker:
 
     failures: int = 0
     held_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A receiver that has taken nothing ``since`` then: how many failures count, and when the last of them was."""
+
+    since: datetime
+    count: int
+    counted_at: datetime
 
 
 def decide(
@@ -160,6 +172,20 @@ def spread(delivery_id: uuid.UUID, until: datetime) -> datetime:
     return until + SPREAD * ((delivery_id.int & 0xFFFF) / 0x10000)
 
 
-def must_pause(channel: str, failing_since: datetime | None, now: datetime) -> bool:
+def count_failure(failing: Failing | None, at: datetime) -> Failing:
+    """The same after one more failure, which counts if it is far from the last that did; None: it was well."""
+    if failing is None:
+        return Failing(at, 1, at)
+    if at < failing.counted_at:
+        # The clock was set back, and what it said of the time between is worth nothing.
+        return Failing(min(failing.since, at), failing.count, at)
+    if at - failing.counted_at < FAILURES_APART:
+        return failing
+    return Failing(failing.since, failing.count + 1, at)
+
+
+def must_pause(channel: str, failing: Failing | None, now: datetime) -> bool:
     """Whether a subscription that has failed just now is to be paused."""
-    return channel not in _NEVER_PAUSED and failing_since is not None and now - failing_since >= PAUSE_AFTER
+    if channel in _NEVER_PAUSED or failing is None:
+        return False
+    return now - failing.since >= PAUSE_AFTER and failing.count >= PAUSE_FAILURES

@@ -21,7 +21,7 @@ from service.mail import read_mail_server
 from service.messages import has_message
 from service.model import Attempt, DeliveryState, Subscription
 from service.replays import redeliver
-from service.retries import CLAIM, PAUSE_AFTER, TELL_AGAIN_AFTER, TELL_WITHIN, WAITS
+from service.retries import CLAIM, PAUSE_AFTER, PAUSE_FAILURES, TELL_AGAIN_AFTER, TELL_WITHIN, WAITS
 from service.storage import Storage, claims
 from service.storage import notices as stored
 from service.storage.claims import Outcome
@@ -68,8 +68,9 @@ def pause(storage: Storage, clock: StoppedClock) -> Pause:
         # One host takes no more than a few at once.
         callbacks = [order["callback"].replace("daily", f"daily{number}") for number in range(count)]
         made = [subscriptions.subscribe(storage, order | {"callback": each}, clock()) for each in callbacks]
-        fail(made, 404, None)
-        clock.now += PAUSE_AFTER
+        for _ in range(PAUSE_FAILURES):
+            fail(made, 404, None)
+            clock.now += PAUSE_AFTER / PAUSE_FAILURES
         fail(made, status, error)
         return made[0]
 

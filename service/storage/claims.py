@@ -128,15 +128,13 @@ def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
 
 def _judge_receivers(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
     """Whose last success is how long ago; none of them has anything else in flight."""
-    failed = [outcome for outcome in outcomes if outcome.state is not DeliveryState.DELIVERED]
+    failed = [(each.claim, each.attempt) for each in outcomes if each.state is not DeliveryState.DELIVERED]
     taken = [outcome.claim for outcome in outcomes if outcome.state is DeliveryState.DELIVERED]
     pauses.note_well(tx, [claim for claim in taken if claim.failing_since])
-    for outcome in failed:
-        claim, at = outcome.claim, outcome.attempt.ended_at
-        if claim.failing_since is None:
-            pauses.note_failing(tx, claim, at)
-        elif must_pause(claim.channel, claim.failing_since, at):
-            pauses.pause(tx, claim, outcome.attempt)
+    failing = pauses.note_failures(tx, failed) if failed else {}
+    for claim, attempt in failed:
+        if must_pause(claim.channel, failing.get(claim.subscription_id), attempt.ended_at):
+            pauses.pause(tx, claim, attempt)
 
 
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from service.clock import new_id
 from service.model import Attempt, AuditEntry, Claim, DeliveryState, EventType, NoticeType, SubscriptionState
+from service.retries import Failing, count_failure
 from service.storage.audit import insert_entry
 from service.storage.sets import among
 from service.storage.tables import deliveries, events, notices, subscriptions
@@ -29,11 +30,37 @@ def note_well(tx: sa.Connection, claims: Iterable[Claim]) -> None:
         tx.execute(subscriptions.update().where(among(subscriptions.c.id, ids)).values(failing_since=None))
 
 
-def note_failing(tx: sa.Connection, claim: Claim, at: datetime) -> None:
-    """The first failure after a success."""
-    is_same = subscriptions.c.callback == claim.callback
-    change = subscriptions.update().where(subscriptions.c.id == claim.subscription_id, is_same)
-    tx.execute(change.values(failing_since=at))
+def note_failures(tx: sa.Connection, failed: Sequence[tuple[Claim, Attempt]]) -> dict[uuid.UUID, Failing]:
+    """Count them. Returns how their receivers have been failing, without those that were changed meanwhile."""
+    rows = {row.id: row for row in tx.execute(_FAILING, {"ids": [claim.subscription_id for claim, _ in failed]})}
+    found, changed = {}, []
+    for claim, attempt in failed:
+        row = rows[claim.subscription_id]
+        if (row.callback, row.failing_since) == (claim.callback, claim.failing_since):
+            before = _failing(row)
+            found[row.id] = after = count_failure(before, attempt.ended_at)
+            if after != before:
+                changed.append({"own_id": row.id, "since": after.since, "count": after.count, "at": after.counted_at})
+    if changed:
+        tx.execute(_COUNT, changed)
+    return found
+
+
+def _failing(row: Any) -> Failing | None:
+    since = row.failing_since
+    # Without a time it failed before failures were counted.
+    return Failing(since, row.failures_counted, row.failure_counted_at or since) if since else None
+
+
+# One order for all who do so; nobody changes them until the transaction ends.
+_FAILING = sa.select(
+    subscriptions.c.id, subscriptions.c.callback, subscriptions.c.failing_since,
+    subscriptions.c.failures_counted, subscriptions.c.failure_counted_at,
+).where(among(subscriptions.c.id, "ids")).order_by(subscriptions.c.id).with_for_update(key_share=True)
+_COUNT = subscriptions.update().where(subscriptions.c.id == sa.bindparam("own_id")).values(
+    failing_since=sa.bindparam("since"), failures_counted=sa.bindparam("count"),
+    failure_counted_at=sa.bindparam("at"),
+)
 
 
 def pause(tx: sa.Connection, claim: Claim, failure: Attempt) -> None:

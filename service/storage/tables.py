@@ -191,6 +191,9 @@ subscriptions = sa.Table(
     # By the receiver's Retry-After, nothing is sent before.
     sa.Column("held_until", Instant),
     sa.Column("failing_since", Instant),
+    # Of the failures since then, those that are far enough from each other, and the last of them.
+    sa.Column("failures_counted", sa.SmallInteger, nullable=False, server_default="1"),
+    sa.Column("failure_counted_at", Instant),
     sa.Column("paused_at", Instant),
     sa.Column("topic", sa.String(200)),
     sa.Column("lease_until", Instant, index=True),

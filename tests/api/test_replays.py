@@ -20,10 +20,10 @@ from service.model import Attempt, Claim, DeliveryState, NoticeType, Role
 from service.pings import MOST_AN_HOUR
 from service.publishing import publish_due
 from service.replays import BATCH, MOST_OPEN, plan_replays
-from service.retries import CLAIM, PAUSE_AFTER, WAITS, decide
+from service.retries import CLAIM, PAUSE_AFTER, PAUSE_FAILURES, WAITS, decide
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
-from service.storage.tables import deliveries, notices
+from service.storage.tables import deliveries, notices, subscriptions
 from service.views import iso
 from tests.conftest import RecordingQueue, StoppedClock, bearer
 
@@ -106,11 +106,18 @@ class Wire:
         with self.storage.write() as tx:
             assert not claims.record_outcomes(tx, [outcome])
 
+    def fail_daily(self) -> list[str]:
+        """So often that one more failure pauses it; returns the releases that failed."""
+        failed = []
+        for _ in range(PAUSE_FAILURES):
+            failed.append(self.publish())
+            self.deliver(FINAL)
+            self.clock.now += PAUSE_AFTER / PAUSE_FAILURES
+        return failed
+
     def fail_for_days(self) -> str:
-        """Until it is paused; returns the release that failed."""
-        release_id = self.publish()
-        self.deliver(FINAL)
-        self.clock.now += PAUSE_AFTER
+        """Until it is paused; returns the first release that failed."""
+        release_id, *_ = self.fail_daily()
         self.publish()
         [held] = self.claim()
         self.record(held, FINAL)
@@ -137,10 +144,12 @@ def test_a_webhook_that_fails_for_five_days_is_paused_and_its_owner_is_to_be_tol
     wire.deliver(FINAL)
     failing = wire.get(wire.path)["failing_since"]
     assert failing
-    wire.clock.now += PAUSE_AFTER - timedelta(seconds=3)
+    wire.fail_daily()
+    wire.clock.advance(seconds=-15)
     wire.publish()
     wire.deliver(FINAL)
     assert (wire.get(wire.path)["state"], wire.get(wire.path)["failing_since"]) == ("active", failing)
+    wire.clock.advance(seconds=15)
     wire.publish()
     wire.deliver(FINAL)
     shown = wire.get(wire.path)
@@ -151,13 +160,44 @@ def test_a_webhook_that_fails_for_five_days_is_paused_and_its_owner_is_to_be_tol
     assert found == [("subscription.paused", uuid.UUID(shown["id"]), None)]
 
 
+def test_failures_at_both_ends_of_five_days_pause_nothing_however_many(wire: Wire) -> None:
+    """Nothing was sent between them, or the clock was put on: nobody knows that it failed all the time."""
+    for jump in (PAUSE_AFTER, timedelta()):
+        for _ in range(PAUSE_FAILURES):
+            wire.publish()
+            wire.deliver(FINAL)
+        wire.clock.now += jump
+    assert wire.get(wire.path)["state"] == "active"
+
+
+def test_one_success_starts_the_count_anew(wire: Wire) -> None:
+    wire.fail_daily()
+    wire.publish()
+    wire.deliver()
+    wire.publish()
+    wire.deliver(FINAL)
+    wire.clock.now += PAUSE_AFTER
+    wire.publish()
+    wire.deliver(FINAL)
+    assert wire.get(wire.path)["state"] == "active"
+
+
+def test_who_failed_already_when_counting_began_is_counted_from_then_on(wire: Wire) -> None:
+    wire.publish()
+    wire.deliver(FINAL)
+    with wire.storage.write() as tx:
+        tx.execute(subscriptions.update().values(failure_counted_at=None))
+    wire.fail_for_days()
+
+
 def test_one_success_starts_the_five_days_anew(wire: Wire) -> None:
     wire.publish()
     wire.deliver(FINAL)
     wire.publish()
     wire.deliver()
     assert wire.get(wire.path)["failing_since"] is None
-    wire.clock.now += PAUSE_AFTER
+    wire.fail_daily()
+    wire.clock.advance(days=-1)
     wire.publish()
     wire.deliver(FINAL)
     assert wire.get(wire.path)["state"] == "active"
@@ -165,9 +205,7 @@ def test_one_success_starts_the_five_days_anew(wire: Wire) -> None:
 
 def test_a_new_callback_has_not_failed_yet(wire: Wire) -> None:
     """Not even where the old one's answer comes after the change."""
-    wire.publish()
-    wire.deliver(FINAL)
-    wire.clock.now += PAUSE_AFTER
+    wire.fail_daily()
     wire.publish()
     [held] = wire.claim()
     wire.client.patch(wire.path, json={"callback": "https://new.example/"}, headers=wire.headers)
@@ -182,10 +220,11 @@ def test_a_new_callback_has_not_failed_yet(wire: Wire) -> None:
 
 
 def test_while_paused_nothing_is_sent_and_nothing_is_lost(wire: Wire) -> None:
+    wire.fail_daily()
     wire.publish()
     wire.deliver(500)
-    wire.fail_for_days()
-    waiting = wire.get(f"{wire.path}/deliveries")["items"][-1]
+    waiting = wire.get(f"{wire.path}/deliveries")["items"][0]
+    assert wire.get(wire.path)["state"] == "paused"
     assert (waiting["state"], waiting["next_attempt_at"]) == ("due", None)
     release_id = wire.publish()
     wire.clock.advance(days=10)
@@ -215,19 +254,14 @@ def test_resumed_it_gets_what_was_kept_in_order_and_the_newest_of_each_release(
 
 def test_resumed_since_a_time_it_gets_all_that_it_missed_since_and_nothing_older(wire: Wire) -> None:
     """Also what was given up before the pause."""
-    older = wire.publish()
-    wire.deliver(FINAL)
-    wire.clock.advance(hours=1)
-    since = iso(wire.clock())
-    missed = wire.publish()
-    wire.deliver(FINAL)
-    wire.clock.now += PAUSE_AFTER
+    older = wire.fail_daily()
+    since = iso(wire.clock() - timedelta(days=1, hours=1))
+    missed = older.pop()
     last = wire.publish()
     wire.deliver(FINAL)
     assert wire.get(wire.path)["state"] == "paused"
     assert wire.post(f"{wire.path}/resume", {"since": since}).status_code == 200
     assert told(wire.deliver()) == [("published", missed), ("published", last)]
-    assert older not in [release for _, release in told(wire.deliver())]
 
 
 def test_resumed_since_a_time_it_gets_nothing_that_was_corrected_since(wire: Wire) -> None:

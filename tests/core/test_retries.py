@@ -12,15 +12,19 @@ from hypothesis import strategies as st
 
 from service.model import DeliveryState
 from service.retries import (
+    FAILURES_APART,
     HOST_FAILURES,
     HOST_HOLDS,
     HOST_ROOM,
     JITTER,
     LONGEST_RETRY_AFTER,
     PAUSE_AFTER,
+    PAUSE_FAILURES,
     SPREAD,
     WAITS,
     Breaker,
+    Failing,
+    count_failure,
     decide,
     host_room,
     is_host_well,
@@ -147,15 +151,47 @@ def test_a_host_has_room_for_none_one_or_several(failures: int, held_for: timede
     assert host_room(Breaker(failures, None if held_for is None else NOW + held_for), NOW) == room
 
 
-@pytest.mark.parametrize(("channel", "failing_for", "is_paused"), [
-    ("webhook", None, False), ("webhook", timedelta(0), False), ("webhook", PAUSE_AFTER - timedelta(seconds=1), False),
-    ("webhook", PAUSE_AFTER, True), ("wordpress", PAUSE_AFTER, True), ("websub", PAUSE_AFTER * 9, False),
+@pytest.mark.parametrize(("channel", "failing_for", "count", "is_paused"), [
+    ("webhook", timedelta(0), 1, False), ("webhook", PAUSE_AFTER - timedelta(seconds=1), PAUSE_FAILURES * 9, False),
+    ("webhook", PAUSE_AFTER * 9, PAUSE_FAILURES - 1, False),
+    ("webhook", PAUSE_AFTER, PAUSE_FAILURES, True), ("wordpress", PAUSE_AFTER, PAUSE_FAILURES, True),
+    ("websub", PAUSE_AFTER * 9, PAUSE_FAILURES * 9, False),
 ])
-def test_who_fails_for_days_is_paused_but_no_websub_subscription(
-    channel: str, failing_for: timedelta | None, is_paused: bool
+def test_who_fails_for_days_and_often_is_paused_but_no_websub_subscription(
+    channel: str, failing_for: timedelta, count: int, is_paused: bool
 ) -> None:
     """W3C WebSub section 7: that lives to the end of its lease."""
-    assert must_pause(channel, None if failing_for is None else NOW - failing_for, NOW) is is_paused
+    assert must_pause(channel, Failing(NOW - failing_for, count, NOW), NOW) is is_paused
+
+
+def test_who_has_not_failed_is_not_paused() -> None:
+    assert not must_pause("webhook", None, NOW)
+
+
+SOON, DAY = timedelta(seconds=5), timedelta(days=1)
+
+
+@pytest.mark.parametrize(("moments", "count"), [
+    ([], 1), ([SOON] * 99, 1), ([FAILURES_APART - SOON], 1), ([FAILURES_APART], 2), ([FAILURES_APART / 2] * 8, 5),
+    ([PAUSE_AFTER], 2), ([SOON] * 9 + [PAUSE_AFTER] + [SOON] * 99, 2), ([DAY, -DAY] * 3, 4), ([-DAY], 1),
+])
+def test_failures_count_that_are_far_enough_from_each_other(moments: list[timedelta], count: int) -> None:
+    """Neither two with nothing between, nor many at once, nor a clock that is set back make more of them."""
+    failing, at = count_failure(None, NOW), NOW
+    for passed in moments:
+        at += passed
+        failing = count_failure(failing, at)
+    assert failing.count == count and failing.since == min(NOW, NOW + sum(moments, timedelta()))
+
+
+@pytest.mark.parametrize("chance", [0, 0.5, 0.999])
+def test_one_delivery_that_fails_to_its_end_counts_as_often_as_a_pause_asks(chance: float) -> None:
+    """So the next failure after five days pauses the subscription, however little there is to send."""
+    failing, at = count_failure(None, NOW), NOW
+    for wait in WAITS:
+        at += wait * (1 + JITTER * chance)
+        failing = count_failure(failing, at)
+    assert failing.count == PAUSE_FAILURES and at - NOW < PAUSE_AFTER
 
 
 def test_what_was_held_together_comes_back_spread_over_a_while_and_never_early() -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from service.retries import PAUSE_AFTER
+from service.retries import PAUSE_AFTER, PAUSE_FAILURES
 from tests.faults.receivers import Asked
 from tests.faults.wire import Wire
 
@@ -151,7 +151,10 @@ def test_a_subscription_that_is_paused_between_two_tries_is_sent_the_rest_when_i
     wire.received.answer = lambda _number: 503
     wire.publish()
     wire.work()
-    wire.clock.now += PAUSE_AFTER - timedelta(minutes=1)
+    for _ in range(PAUSE_FAILURES - 1):
+        wire.clock.now += PAUSE_AFTER / PAUSE_FAILURES
+        wire.work()
+    wire.clock.now += PAUSE_AFTER / PAUSE_FAILURES - timedelta(minutes=1)
     wire.publish()
     wire.work()
     wire.clock.advance(minutes=2)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from celery import Celery
 
-from service.retries import CLAIM, LONGEST_WAIT, PAUSE_AFTER, WAITS
+from service.retries import CLAIM, LONGEST_WAIT, PAUSE_AFTER, PAUSE_FAILURES, WAITS
 from service.storage import claims, lines
 from service.storage.subscriptions import hold
 from tests.faults.wire import Wire
@@ -93,19 +93,20 @@ def test_a_push_that_flies_over_a_jump_is_recorded_once_and_comes_at_most_twice(
     assert len(wire.asked()) == 2 and len({each.message_id for each in wire.asked()}) == 1
 
 
-def test_a_receiver_that_fails_is_paused_after_five_days_and_not_for_a_jump_of_one(wire: Wire) -> None:
+def test_a_receiver_is_paused_for_failing_on_five_days_and_for_no_jump_of_the_clock(wire: Wire) -> None:
     """Every failure is one try of its few, whatever the clock says of the time between."""
     wire.received.answer = lambda _number: 503
     wire.publish()
     wire.work()
-    for jump in (DAY, -DAY, DAY, -2 * DAY):
+    for jump in (DAY, -DAY, -2 * DAY, PAUSE_AFTER + 3 * DAY):
         wire.clock.now += jump
         wire.clock.advance(minutes=10)
         sweep(wire)
         assert wire.call(wire.path, method="GET")["state"] == "active"
         assert wire.states() == ["due"]
-    wire.clock.now += PAUSE_AFTER + 3 * DAY
-    sweep(wire)
+    for _ in range(PAUSE_FAILURES - 1):
+        wire.clock.advance(hours=30)
+        sweep(wire)
     assert wire.call(wire.path, method="GET")["state"] == "paused"
 
 

@@ -138,13 +138,12 @@ def _judge_receivers(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
 
 
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
-    """Give up what an ended subscription is still owed."""
+    """Give up what an ended subscription is still owed. What is in flight just now is left to finish: it may arrive."""
     due = deliveries.update().where(
-        deliveries.c.subscription_id == subscription_id, deliveries.c.state == DeliveryState.DUE
+        deliveries.c.subscription_id == subscription_id, deliveries.c.state == DeliveryState.DUE,
+        deliveries.c.claim_owner.is_(None),
     )
-    tx.execute(due.values(
-        state=DeliveryState.ABANDONED, next_attempt_at=None, claim_owner=None, claim_until=None, lane=None,
-    ))
+    tx.execute(due.values(state=DeliveryState.ABANDONED, next_attempt_at=None, lane=None))
 
 
 def retire_waiting(tx: sa.Connection, release_id: uuid.UUID, after: uuid.UUID, last: uuid.UUID) -> None:

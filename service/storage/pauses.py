@@ -31,8 +31,13 @@ def note_well(tx: sa.Connection, claims: Iterable[Claim]) -> None:
 
 
 def note_failures(tx: sa.Connection, failed: Sequence[tuple[Claim, Attempt]]) -> dict[uuid.UUID, Failing]:
-    """Count them. Returns how their receivers have been failing, without those that were changed meanwhile."""
+    """Count them. Returns how their receivers have been failing, without those that were changed meanwhile.
+
+    What failed while its subscription was ended is not tried again.
+    """
     rows = {row.id: row for row in tx.execute(_FAILING, {"ids": [claim.subscription_id for claim, _ in failed]})}
+    if silent := [row.id for row in rows.values() if row.state != SubscriptionState.ACTIVE]:
+        keep(tx, silent)
     found, changed = {}, []
     for claim, attempt in failed:
         row = rows[claim.subscription_id]
@@ -54,7 +59,7 @@ def _failing(row: Any) -> Failing | None:
 
 # One order for all who do so; nobody changes them until the transaction ends.
 _FAILING = sa.select(
-    subscriptions.c.id, subscriptions.c.callback, subscriptions.c.failing_since,
+    subscriptions.c.id, subscriptions.c.state, subscriptions.c.callback, subscriptions.c.failing_since,
     subscriptions.c.failures_counted, subscriptions.c.failure_counted_at,
 ).where(among(subscriptions.c.id, "ids")).order_by(subscriptions.c.id).with_for_update(key_share=True)
 _COUNT = subscriptions.update().where(subscriptions.c.id == sa.bindparam("own_id")).values(

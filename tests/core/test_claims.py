@@ -147,6 +147,41 @@ def test_an_ended_subscription_is_owed_nothing(storage: Storage, clock: StoppedC
     assert after and after.state is DeliveryState.ABANDONED
 
 
+@pytest.mark.parametrize(("status", "state"), [(200, DeliveryState.DELIVERED), (500, DeliveryState.ABANDONED)])
+def test_what_is_in_flight_when_its_subscription_is_deleted_is_on_record_as_it_went(
+    storage: Storage, clock: StoppedClock, status: int, state: DeliveryState
+) -> None:
+    """What was accepted is delivered; what failed is given up at once, and not tried again."""
+    subscription = subscribe(storage, clock)
+    first, second = (plan_test(storage, subscription, clock()).id for _ in range(2))
+    [held] = claim(storage, clock)
+    subscriptions.delete_subscription(storage, subscription.id, make_desk(storage), clock())
+    with storage.write() as tx:
+        assert claims.record_outcomes(tx, [conclude(clock, held, status)]) == []
+    with storage.read() as tx:
+        after = [deliveries.find_delivery(tx, delivery_id) for delivery_id in (first, second)]
+    assert [delivery and delivery.state for delivery in after] == [state, DeliveryState.ABANDONED]
+    assert [delivery and delivery.next_attempt_at for delivery in after] == [None, None]
+    assert after[0] and [attempt.status for attempt in after[0].attempts] == [status]
+    assert (after[0].delivered_at is not None) is (status == 200)
+    clock.advance(days=1)
+    assert claim(storage, clock) == []
+
+
+def test_what_a_dead_worker_held_of_a_deleted_subscription_is_not_sent_again(
+    storage: Storage, clock: StoppedClock
+) -> None:
+    subscription = subscribe(storage, clock)
+    delivery = plan_test(storage, subscription, clock())
+    assert claim(storage, clock)
+    subscriptions.delete_subscription(storage, subscription.id, make_desk(storage), clock())
+    clock.now += CLAIM
+    assert claim(storage, clock, "second") == []
+    with storage.read() as tx:
+        after = deliveries.find_delivery(tx, delivery.id)
+    assert after and after.state is DeliveryState.ABANDONED
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_rival_workers_share_without_overlap(storage: Storage, clock: StoppedClock, number: int) -> None:
     """Several processes claim at once: each delivery goes to one of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ import sqlalchemy as sa
 
 from service.deliveries import plan_due
 from service.errors import Invalid, NotFound
-from service.model import DeliveryState, EventType, ReleaseState, Withdrawal
+from service.model import Attempt, DeliveryState, EventType, ReleaseState, Withdrawal
 from service.publishing import publish_due
 from service.releases import RevisionMismatch, get_release, revise_release, withdraw_release
+from service.retries import CLAIM
 from service.storage import Storage, claims
+from service.storage.claims import Outcome
 from service.subscriptions import change_subscription, delete_subscription, get_subscription, resume_subscription
 from tests.core.newsroom import Newsroom, claim, owed, subscribe
 from tests.services.postgres import Postgres
@@ -142,6 +145,36 @@ def test_what_is_planned_while_its_subscription_ends_is_given_up(newsroom: Newsr
     with newsroom.storage.write() as tx:
         now = newsroom.clock()
         assert claims.claim_due(tx, "courier", limit=9, now=now, until=now) == []
+    assert [delivery.state for delivery in owed(newsroom, release)] == [DeliveryState.ABANDONED]
+
+
+@pytest.mark.parametrize("is_delete_first", [True, False])
+def test_what_fails_while_its_subscription_is_being_deleted_is_given_up(
+    newsroom: Newsroom, is_delete_first: bool
+) -> None:
+    """Whichever of the two comes first: the deletion finds it in flight, or its failure finds the deletion."""
+    subscription_id = subscribe(newsroom)
+    release = newsroom.accept()
+    newsroom.swap()
+    now = newsroom.clock()
+    with newsroom.storage.write() as tx:
+        [held] = claims.claim_due(tx, "courier", limit=1, now=now, until=now + CLAIM)
+    attempt = Attempt(number=1, started_at=now, duration_ms=0, status=500)
+    outcome = Outcome(claim=held, attempt=attempt, state=DeliveryState.DUE, next_attempt_at=now + timedelta(days=1))
+
+    def record() -> None:
+        with newsroom.storage.write() as tx:
+            claims.record_outcomes(tx, [outcome])
+
+    def delete() -> None:
+        delete_subscription(newsroom.storage, subscription_id, newsroom.desk, newsroom.clock())
+
+    rival, statement = Rival(delete), "UPDATE subscriptions"
+    if is_delete_first:
+        rival, statement = Rival(record), "UPDATE deliveries"
+    with just_before(newsroom.storage, statement, rival):
+        (delete if is_delete_first else record)()
+    assert rival.result is None
     assert [delivery.state for delivery in owed(newsroom, release)] == [DeliveryState.ABANDONED]
 
 

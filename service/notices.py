@@ -11,7 +11,7 @@ from service.messages import LANGUAGES, UiLanguage, has_message, say
 from service.model import Notice, NoticeType
 from service.networks import host_of
 
-_KINDS = {NoticeType.PAUSED: "paused", NoticeType.ABANDONED: "abandoned"}
+_KINDS = {NoticeType.PAUSED: "paused", NoticeType.ENDED: "ended", NoticeType.ABANDONED: "abandoned"}
 _RULE = "\n\n" + "-" * 40 + "\n\n"
 
 

@@ -18,6 +18,7 @@ from service.model import (
     Channel,
     Format,
     LanguageChoice,
+    NoticeType,
     Role,
     Secret,
     Signature,
@@ -26,6 +27,7 @@ from service.model import (
 )
 from service.networks import AllowedNetworks, host_of
 from service.orders import find_channel_faults, patch, secret_in, settings_in
+from service.retries import GONE
 from service.schema_faults import find_line_faults, find_schema_faults, json_pointer
 from service.signing import OVERLAP, find_public_key, make_private_key, make_secret, retire_secret
 from service.storage import Storage, Transaction, claims, deliveries, pauses, subscriptions, websub
@@ -156,13 +158,25 @@ def delete_subscription(storage: Storage, subscription_id: uuid.UUID, caller: Ap
         _end(tx, subscription, SubscriptionState.DELETED, "deleted")
 
 
-def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str, callback: str | None = None) -> bool:
-    """The receiver wants no more. Where `callback` is given, that one; returns whether it still is the callback."""
+def end_subscription(tx: Transaction, subscription_id: uuid.UUID, reason: str) -> None:
+    """The receiver wants no more."""
     subscription = subscriptions.lock_subscription(tx, subscription_id)
-    if subscription and callback not in (None, subscription.callback):
-        return False
     if subscription and subscription.state in STANDING:
         _end(tx, subscription, SubscriptionState.ENDED, reason)
+
+
+def end_gone(tx: Transaction, subscription_id: uuid.UUID, callback: str, now: datetime) -> bool:
+    """This callback has answered 410. Its owner is told, for whom it may be news; of a WebSub subscriber we know none.
+
+    Returns whether it still is the callback; another one has not said so.
+    """
+    subscription = subscriptions.lock_subscription(tx, subscription_id)
+    if subscription and callback != subscription.callback:
+        return False
+    if subscription and subscription.state in STANDING:
+        _end(tx, subscription, SubscriptionState.ENDED, "gone")
+        if not subscription.topic:
+            pauses.tell(tx, subscription.id, NoticeType.ENDED, now, GONE)
     return True
 
 

@@ -217,6 +217,53 @@ def test_what_is_resumed_before_it_was_told_is_told_nobody(
     assert [row.type for row in rows(storage)] == ["subscription.paused", "subscription.resumed"]
 
 
+def end(storage: Storage, subscription: Subscription, at: Any, callback: str | None = None) -> None:
+    """Its receiver, or another one that it had before, answers 410."""
+    with storage.write() as tx:
+        subscriptions.end_gone(tx, subscription.id, callback or subscription.callback, at)
+
+
+def test_whose_receiver_has_answered_410_is_told_once_what_to_do_if_it_was_a_mistake(
+    tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    ended = subscriptions.subscribe(storage, ORDER, clock())
+    for _ in range(2):
+        end(storage, ended, clock())
+        tell()
+    [message] = mailbox.messages()
+    assert mailbox.received[0][1] == ["it@daily.example"]
+    assert message["subject"] == "已终止：每日新闻 的订阅 / Ended: the subscription of 每日新闻"
+    for text in message.get_content().split("-" * 40):
+        assert [line.strip() for line in text.splitlines() if "://" in line] == [
+            f"GET http://127.0.0.1:8080/v1/subscriptions/{ended.id}", "POST http://127.0.0.1:8080/v1/subscriptions",
+            "POST http://127.0.0.1:8080/v1/subscriptions/{id}/replay",
+        ]
+        assert "410" in text and "2026-11-24 16:00+08:00" in text and "`since`" in text
+        assert "daily.example" in text and "private" not in text
+    [row] = rows(storage)
+    assert (row.type, row.status, row.sent_at, row.next_attempt_at) == ("subscription.ended", 410, clock(), None)
+
+
+def test_nobody_is_told_who_has_ended_it_in_another_way_or_has_another_callback(
+    storage: Storage, clock: StoppedClock
+) -> None:
+    moved, unsubscribed = (subscriptions.subscribe(storage, ORDER, clock()) for _ in range(2))
+    end(storage, moved, clock(), "https://old.example/")
+    with storage.write() as tx:
+        subscriptions.end_subscription(tx, unsubscribed.id, "unsubscribed")
+    assert rows(storage) == []
+
+
+def test_whoever_deletes_an_ended_subscription_before_it_was_told_knows(
+    tell: Tell, mailbox: Mailbox, storage: Storage, clock: StoppedClock
+) -> None:
+    ended = subscriptions.subscribe(storage, ORDER, clock())
+    end(storage, ended, clock())
+    subscriptions.delete_subscription(storage, ended.id, make_desk(storage), clock())
+    tell()
+    assert mailbox.received == []
+
+
 @pytest.fixture
 def give_up(storage: Storage, profile: Profile, clock: StoppedClock, release_document: Any) -> Callable[..., None]:
     """Releases that a partner's receiver refuses for good, published or, after they were taken, withdrawn."""

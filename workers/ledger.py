@@ -15,7 +15,7 @@ from service.model import Attempt, Claim, Lane
 from service.retries import CLAIM, LONG_ATTEMPT_SECONDS, LONG_CLAIM, decide
 from service.storage import Storage, Transaction, claims, deliveries
 from service.storage.claims import Outcome
-from service.subscriptions import end_subscription
+from service.subscriptions import end_gone
 from workers.flight import Result
 from workers.outbound import Response
 
@@ -95,7 +95,7 @@ class Ledger:
         return [outcome.claim for outcome in lost]
 
     def _end(self, tx: Transaction, claim: Claim, now: datetime) -> None:
-        if not end_subscription(tx, claim.subscription_id, "gone", claim.callback):
+        if not end_gone(tx, claim.subscription_id, claim.callback, now):
             # The old callback said so, after it was changed; the new one is still to be asked.
             deliveries.send_anew(tx, claim.delivery_id, now)
 

@@ -1,4 +1,4 @@
-"""Tells the owners of paused subscriptions by e-mail, where the operator set a mail server."""
+"""Tells the owners of subscriptions what befell them by e-mail, where the operator set a mail server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _turn = threading.Lock()
 
 
 def tell_owners(storage: Storage, profile: Profile, server: MailServer, clock: Clock = utc_now) -> None:
-    """Of the pauses that are due to be told."""
+    """Of what is due to be told."""
     now = clock()
     with storage.write() as tx:
         due = notices.claim_due(tx, limit=MOST_AT_ONCE, now=now, until=now + CLAIM)

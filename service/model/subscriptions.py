@@ -152,6 +152,8 @@ class Intent:
 class NoticeType(StrEnum):
     PAUSED = "subscription.paused"
     RESUMED = "subscription.resumed"
+    # By the receiver's own answer, which may have been a mistake.
+    ENDED = "subscription.ended"
     ABANDONED = "delivery.abandoned"
 
 

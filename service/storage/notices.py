@@ -20,7 +20,7 @@ def has_due(tx: sa.Connection, now: datetime) -> bool:
 
 
 def claim_due(tx: sa.Connection, *, limit: int, now: datetime, until: datetime) -> list[Notice]:
-    """Hold up to `limit` until `until`, the longest due first. What was mended or ended meanwhile is told nobody."""
+    """Hold up to `limit` until `until`, the longest due first. What was mended or deleted meanwhile is told nobody."""
     query = sa.select(notices.c.id).where(_is_due(now)).order_by(notices.c.next_attempt_at).limit(limit)
     ids = tx.execute(query.with_for_update(skip_locked=True)).scalars().all()
     hold = notices.update().where(among(notices.c.id, ids))
@@ -69,11 +69,15 @@ def _notice(row: Any, subscription: Subscription) -> Notice:
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:
     own = subscriptions.c.id == notices.c.subscription_id
     is_paused = sa.exists().where(own, subscriptions.c.state == SubscriptionState.PAUSED)
+    is_ended = sa.exists().where(own, subscriptions.c.state == SubscriptionState.ENDED)
     is_abandoned = sa.exists().where(
         own, subscriptions.c.state.in_(STANDING), deliveries.c.id == notices.c.delivery_id,
         deliveries.c.state == DeliveryState.ABANDONED,
     )
-    stands = sa.or_(sa.and_(notices.c.type == NoticeType.PAUSED, is_paused), is_abandoned)
+    stands = sa.or_(
+        sa.and_(notices.c.type == NoticeType.PAUSED, is_paused), sa.and_(notices.c.type == NoticeType.ENDED, is_ended),
+        is_abandoned,
+    )
     due_at = notices.c.next_attempt_at
     # What lies that far ahead was put off before a clock was set back.
     is_time = sa.or_(sa.and_(due_at > now - TELL_WITHIN, due_at <= now), due_at > now + LONGEST_WAIT)

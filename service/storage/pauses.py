@@ -77,13 +77,20 @@ def pause(tx: sa.Connection, claim: Claim, failure: Attempt) -> None:
     change = subscriptions.update().where(subscriptions.c.id == claim.subscription_id, is_same)
     if tx.execute(change.values(state=SubscriptionState.PAUSED, paused_at=at)).rowcount:
         keep(tx, [claim.subscription_id])
-        # Told by e-mail; without a mail server it stands among the notices.
-        why = {"status": failure.status, "error": failure.error}
-        _note(tx, claim.subscription_id, NoticeType.PAUSED, at, next_attempt_at=at, **why)
-        insert_entry(tx, AuditEntry(
-            id=new_id(), at=at, action=NoticeType.PAUSED.value, release_id=None, revision=None, actor="diglot",
-            details={"subscription_id": str(claim.subscription_id), **why},
-        ))
+        tell(tx, claim.subscription_id, NoticeType.PAUSED, at, failure.status, failure.error)
+
+
+def tell(
+    tx: sa.Connection, subscription_id: uuid.UUID, type: NoticeType, at: datetime, status: int | None,
+    error: str | None = None,
+) -> None:
+    """By e-mail; without a mail server it stands among the notices. And in the audit log."""
+    why = {"status": status, "error": error}
+    _note(tx, subscription_id, type, at, next_attempt_at=at, **why)
+    insert_entry(tx, AuditEntry(
+        id=new_id(), at=at, action=type.value, release_id=None, revision=None, actor="diglot",
+        details={"subscription_id": str(subscription_id), **why},
+    ))
 
 
 def note_resumed(tx: sa.Connection, subscription_id: uuid.UUID, at: datetime) -> None:

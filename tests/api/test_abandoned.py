@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from service.config import Profile
 from service.model import Role
 from service.retries import GONE, WAITS
 from service.storage import Storage
+from service.subscriptions import end_gone
 from tests.api.test_replays import FINAL, Headers, Wire, told
 from tests.conftest import StoppedClock, bearer
 
@@ -131,6 +133,20 @@ def test_notices_tell_what_befell_a_subscription_to_staff_and_to_its_own_partner
     )
     assert wire.client.get("/v1/notices", headers=daily).json["items"] == items
     assert wire.client.get("/v1/notices", headers=rival).json["items"] == []
+
+
+def test_an_end_by_a_410_stands_among_the_notices_and_in_the_audit_log(wire: Wire) -> None:
+    """With its partner, though nothing more can be done with it."""
+    subscription_id = wire.path.rpartition("/")[2]
+    with wire.storage.write() as tx:
+        assert end_gone(tx, uuid.UUID(subscription_id), "https://daily.example/", wire.clock())
+    [notice] = wire.get("/v1/notices")["items"]
+    told = (notice["type"], notice["subscription_id"], notice["status"])
+    assert told == ("subscription.ended", subscription_id, GONE)
+    assert wire.get(wire.path)["ended_reason"] == "gone"
+    [entry] = [each for each in wire.get("/v1/audit")["items"] if each["action"] == "subscription.ended"]
+    assert (entry["release_id"], entry["actor"]) == (None, "diglot")
+    assert entry["details"] == {"subscription_id": subscription_id, "status": GONE, "error": None}
 
 
 def test_a_withdrawal_of_four_languages_is_a_receipt_in_the_one_that_was_sent(wire: Wire) -> None:

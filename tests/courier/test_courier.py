@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from service import subscriptions
-from service.model import DeliveryState, SubscriptionState
+from service.model import DeliveryState, NoticeType, SubscriptionState
 from service.retries import CLAIM
-from service.storage import Storage
+from service.storage import Storage, notices
 from service.storage import subscriptions as stored
 from service.storage.deliveries import message_id
 from tests.conftest import StoppedClock
@@ -65,7 +65,9 @@ def test_an_answer_is_recorded_with_what_follows_from_it(
     assert [(a.number, a.status, a.error) for a in find(storage, owed).attempts] == [(1, status, None)]
     with storage.read() as tx:
         after = stored.find_subscription(tx, subscription.id)
+        told = [(notice.type, notice.status) for notice in notices.list_notices(tx, limit=9)]
     assert after and after.state is subscription_state
+    assert told == ([(NoticeType.ENDED, 410)] if status == 410 else [])
 
 
 @pytest.mark.parametrize("late_first", [True, False])

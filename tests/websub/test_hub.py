@@ -226,6 +226,7 @@ def test_who_answers_410_is_sent_nothing_more(service: Service, callback: Callba
     publish(service)
     witness.await_content(2)
     assert len(callback.received) == 1
+    assert service.call("/v1/notices")["items"] == [], "of its owner we know nothing"
 
 
 def test_a_withdrawal_is_sent_like_any_change(service: Service, callback: Callback) -> None:

@@ -21,6 +21,7 @@ from service.config import Language, Profile
 from service.model import (
     ApiKey,
     Attempt,
+    Channel,
     Delivery,
     DeliveryState,
     Edition,
@@ -220,7 +221,7 @@ DRAFT = dataclasses.replace(
     RELEASE, state=ReleaseState.DRAFT, published_at=None, set_aside_at=NOW, authoritative_language="en"
 )
 SUBSCRIPTION = Subscription(
-    id=ID, partner="E", channel="webhook", callback="https://e.example/", languages=("en",), categories=(),
+    id=ID, partner="E", channel=Channel.WEBHOOK, callback="https://e.example/", languages=("en",), categories=(),
     secret=Secret("whsec_x"), state=SubscriptionState.ACTIVE, created_at=NOW,
 )
 DELIVERY = Delivery(
@@ -241,6 +242,7 @@ TEST = Event(id=ID, type=EventType.SUBSCRIPTION_TEST, created_at=NOW)
     ("release-view", view_release(RELEASE, PROFILE)),
     ("release-view", view_release(DRAFT, PROFILE)),
     ("subscription-view", view_subscription(SUBSCRIPTION)),
+    ("subscription-view", view_subscription(dataclasses.replace(SUBSCRIPTION, channel=Channel.WEBSUB, topic="/f"))),
     ("subscription-view", {**view_subscription(SUBSCRIPTION), "secret": SUBSCRIPTION.secret.reveal()}),
     ("delivery-view", view_delivery(DELIVERY)),
     ("delivery-view", view_delivery(PING)),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.model import ApiKey, Delivery, Notice, Replay, Subscription
+from service.model import ApiKey, Channel, Delivery, Notice, Replay, Subscription
 from service.receipts import Receiver
 from service.storage.deliveries import message_id
 from service.views.instants import iso
 
 
 def view_subscription(subscription: Subscription) -> dict[str, Any]:
-    """Without the secret."""
+    """Without the secret, and without what its channel has no choice of."""
     return {
         "id": str(subscription.id),
         "partner": subscription.partner,
@@ -19,19 +19,26 @@ def view_subscription(subscription: Subscription) -> dict[str, Any]:
         "callback": subscription.callback,
         "languages": list(subscription.languages),
         "language_choice": subscription.language_choice.value,
-        "format": subscription.format.value,
         "categories": list(subscription.categories),
         **subscription.settings,
         "state": subscription.state.value,
         "ended_reason": subscription.ended_reason,
-        "signature": subscription.signature.value,
-        "public_key": subscription.public_key,
-        "overlap_ends_at": iso(subscription.overlap_ends_at),
         "failing_since": iso(subscription.failing_since),
         "paused_at": iso(subscription.paused_at),
         "created_at": iso(subscription.created_at),
         "topic": subscription.topic,
         "lease_until": iso(subscription.lease_until),
+        **(_view_message(subscription) if subscription.channel is Channel.WEBHOOK else {}),
+    }
+
+
+def _view_message(subscription: Subscription) -> dict[str, Any]:
+    """What a webhook is sent, and how that is signed."""
+    return {
+        "format": subscription.format.value,
+        "signature": subscription.signature.value,
+        "public_key": subscription.public_key,
+        "overlap_ends_at": iso(subscription.overlap_ends_at),
     }
 
 

@@ -40,6 +40,15 @@ def test_a_sites_password_is_never_shown_and_never_kept_in_the_clear(
     assert "secret" not in shown
 
 
+def test_format_and_signature_are_shown_of_a_webhook_alone(client: FlaskClient, staff: Headers) -> None:
+    """Of any other channel they would tell of something that is never sent."""
+    hook, site = (client.post("/v1/subscriptions", json=order, headers=staff).json for order in (HOOK, SITE))
+    webhooks_own = {"format", "signature", "public_key", "overlap_ends_at"}
+    assert webhooks_own <= hook.keys() and webhooks_own.isdisjoint(site)
+    listed = client.get("/v1/subscriptions", headers=staff).json["items"]
+    assert [webhooks_own & shown.keys() for shown in listed] == [set(), webhooks_own]
+
+
 def test_what_else_a_site_is_told_by_is_shown_and_changed_member_by_member(
     client: FlaskClient, staff: Headers
 ) -> None:

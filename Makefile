@@ -19,6 +19,7 @@ run: $(VENV)/.run ## start the service; its data stays in ./data
 test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/.dev ## of the tests those alone that kill, flush and hang the real processes
@@ -62,4 +63,4 @@ $(VENV)/.dev: requirements-dev.txt $(NPM)/package-lock.json $(VENV)/.run
 	@touch $@
 
 clean: ## remove what make made, never ./data
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build $(NPM)/node_modules
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info build $(NPM)/node_modules

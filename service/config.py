@@ -174,7 +174,7 @@ def _find_profile_faults(document: Any) -> Iterator[Fault]:
             yield Fault(pointer=json_pointer("languages", tag, "url_name"), code="url_name_taken")
         seen.add(str(url_name))
     categories = _member(document, "categories")
-    named = {("name",): _member(document, "name"), **{
+    named: dict[tuple[str, ...], Any] = {("name",): _member(document, "name"), **{
         ("categories", term): _member(categories, term) for term in categories
     }}
     for place, names in named.items():

@@ -21,7 +21,10 @@ _RULES = (
     "space-word", "space-punctuation", "space-bracket", "space-backticks", "space-dash", "space-dollar",
     "no-space-fullwidth", "no-space-fullwidth-quote", "halfwidth-word", "halfwidth-punctuation", "spellcheck",
 )
-autocorrect_py.load_config(json.dumps({"rules": dict.fromkeys(_RULES, 0) | {"fullwidth": 1}}))
+# The types that come with it leave this out.
+autocorrect_py.load_config(  # type: ignore[attr-defined]
+    json.dumps({"rules": dict.fromkeys(_RULES, 0) | {"fullwidth": 1}})
+)
 
 # What is no prose, in each kind of body. The library's own readers of markup are not asked: deeply nested
 # HTML overflows the stack of its parser, which ends the process.

@@ -27,10 +27,11 @@ def begin_at_once(loop: asyncio.AbstractEventLoop) -> None:
     def begin(call: Callable[..., object], *arguments: Any, context: Context | None = None) -> asyncio.Handle | None:
         later = partial(enqueue, call, *arguments, context=context)
         if arguments and isinstance(arguments[0], CoroutineType):
-            return _run(arguments[0], later)
+            _run(arguments[0], later)
+            return None
         return later()
 
-    loop.call_soon_threadsafe = begin  # type: ignore[method-assign]
+    loop.call_soon_threadsafe = begin  # type: ignore[method-assign, assignment]
 
 
 def _run(request: CoroutineType[Any, Any, Any], later: Callable[[], object], value: object = None) -> None:
@@ -55,7 +56,7 @@ async def wait_for(take: Callable[[GoOn], object]) -> Any:
     if loop is None:
         return await _pause(take)
     told = loop.create_future()
-    take(partial(loop.call_soon_threadsafe, _tell, told))
+    take(lambda value: loop.call_soon_threadsafe(_tell, told, value))
     return await told
 
 

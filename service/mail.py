@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.headerregistry import Address, AddressHeader, HeaderRegistry, UnstructuredHeader
+from email.headerregistry import Address, AddressHeader, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from urllib.parse import unquote, urlsplit
@@ -26,7 +26,7 @@ _ADDRESS = regex.compile(
 )
 
 
-class _AddressOfAList(UnstructuredHeader):
+class _AddressOfAList(UnstructuredHeader, BaseHeader):
     """A URL in angle brackets (RFC 2369), in one piece: Python would fold a long one into encoded words.
 
     RFC 2047 section 5 has none there, and no mail program looks for a link in one.

@@ -61,7 +61,8 @@ def _render(source: str) -> str:
 
 
 def _places(prose: str, matches: Iterable[regex.Match[str]]) -> list[str]:
-    places, end = [], 0
+    places: list[str] = []
+    end = 0
     for match in matches:
         if match.start() >= end and len(places) < _MOST_PLACES:
             end = match.end() + _NEAR

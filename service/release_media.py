@@ -40,11 +40,11 @@ def media_of(document: Any) -> list[tuple[int, dict[str, Any]]]:
 
 def uploads_of(document: Any, profile: Profile) -> dict[str, uuid.UUID | str]:
     """What the document says to name an uploaded file, and the id or file name that it means."""
-    said = {_said(item, profile) for _, item in media_of(document)} - {None}
+    said = {words for _, item in media_of(document) if (words := _said(item, profile))}
     addresses = {words for words in said if words.startswith(profile.base_url)}
     files = {address: address.removeprefix(profile.base_url + PATH) for address in addresses}
     # Anything else in its place is no name, and not every database could be asked for it.
-    named = {address: name for address, name in files.items() if FILE_NAME.fullmatch(name)}
+    named: dict[str, uuid.UUID | str] = {address: name for address, name in files.items() if FILE_NAME.fullmatch(name)}
     return named | {words: uuid.UUID(words) for words in said - addresses}
 
 
@@ -56,7 +56,7 @@ def find_media_faults(document: Any, profile: Profile, stored: Stored) -> Iterat
         if said and said not in stored:
             member = "media" if "media" in item else "url"
             yield Fault(pointer=json_pointer("media", number, member), code="unknown_medium", params={"id": said})
-        if said in stored:
+        elif said:
             yield from _find_contradictions(number, item, stored[said])
         for member in _TEXTS:
             for tag in set(_texts(item, member)).difference(tags):
@@ -122,10 +122,10 @@ def _find_contradictions(number: int, item: Mapping[str, Any], stored: StoredMed
 
 
 def _read(item: Mapping[str, Any], stored: StoredMedium | None) -> ReleaseMedium:
-    known = {name: getattr(stored, name, None) or item.get(name) for name in _KNOWN}
+    known: dict[str, Any] = {name: getattr(stored, name, None) or item.get(name) for name in _KNOWN}
     # JSON Schema takes 3.0 for a whole number, and so do we.
     known = {name: int(value) if isinstance(value, float) else value for name, value in known.items()}
-    texts = {
+    texts: dict[str, Any] = {
         member: {tag: text.single_line(words) for tag, words in _texts(item, member).items()} for member in _TEXTS
     }
     return ReleaseMedium(

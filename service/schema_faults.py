@@ -118,7 +118,8 @@ def _value_fault(keyword: str, value: Any, parent: dict[str, Any]) -> tuple[str,
 
 def _schema_at(name: str, path: Sequence[str | int]) -> Any:
     """What stands at the path in the schema `name`; a `$ref` in it leads on, into another file too."""
-    root = place = schemas.load_schema(name)
+    root: Any = schemas.load_schema(name)
+    place = root
     for step in path:
         place = place[step]
         if step == "$ref":

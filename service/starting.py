@@ -18,6 +18,6 @@ def refuse_plainly() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        if server := multiprocessing.parent_process():
+        if (server := multiprocessing.parent_process()) and server.pid:
             os.kill(server.pid, signal.SIGTERM)
         sys.exit(f"diglot: {error.params['reason']}")

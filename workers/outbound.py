@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 import certifi
 import pycurl
@@ -107,7 +108,7 @@ class Outbound:
         self._transfers[curl] = transfer
         self._multi.add_handle(curl)
 
-    def wait(self, timeout_seconds: float) -> list[tuple[object, Response]]:
+    def wait(self, timeout_seconds: float) -> list[tuple[Any, Response]]:
         """Drive what is in flight until something finishes, `wake` is called or the time is over."""
         ends_at = time.monotonic() + timeout_seconds
         awake = False

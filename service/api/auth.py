@@ -55,7 +55,7 @@ def guard() -> None:
     """Before each request: let in who may call the view. Raises Unauthorized or Forbidden."""
     if request.endpoint is None or request.endpoint in PUBLIC:
         return
-    roles = getattr(current_app.view_functions[request.endpoint], "diglot_roles", frozenset())
+    roles: frozenset[Role] = getattr(current_app.view_functions[request.endpoint], "diglot_roles", frozenset())
     key = find_bearer()
     if key is None:
         raise Unauthorized()

@@ -111,6 +111,6 @@ def page_of(
     if len(items) <= limit:
         return page, {}
     assert request.endpoint
-    query = {**request.args.to_dict(), "cursor": str(identify(shown[-1]))}
+    query: dict[str, Any] = {**request.args.to_dict(), "cursor": str(identify(shown[-1]))}
     page["next"] = services().profile.base_url + url_for(request.endpoint, **(request.view_args or {}), **query)
     return page, {"Link": f'<{page["next"]}>; rel="next"'}

@@ -34,4 +34,4 @@ def _add(parent: _Element, outlines: Iterable[Outline]) -> None:
     for outline in outlines:
         # Readers show one of the two: some know `text` alone, others prefer `title`.
         names = {"text": outline.text, "title": outline.text}
-        _add(SubElement(parent, "outline", names | outline.attributes), outline.outlines)
+        _add(SubElement(parent, "outline", {**names, **outline.attributes}), outline.outlines)

@@ -40,7 +40,7 @@ def ui_language(tag: str) -> UiLanguage:
 def find_language(tag: str) -> UiLanguage | None:
     """The language of the catalogue that who wants the tag can read, as CLDR has it; None for no such, or no tag."""
     try:
-        closest, _ = langcodes.closest_match(tag, _SPOKEN)
+        closest, _ = langcodes.closest_match(tag, list(_SPOKEN))
     except ValueError:
         return None
     return _SPOKEN.get(closest)

@@ -80,7 +80,7 @@ def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[Any, L
         return []
     ids = {"ids": chosen.keys()}
     tx.execute(_HOLD, ids | {"owner": owner, "until": until})
-    held = tx.execute(_HELD, ids | {"owner": owner}).all()
+    held = list(tx.execute(_HELD, ids | {"owner": owner}))
     bodies = _read_bodies(tx, {row.payload_id for row in held})
     states = read_states(tx, {row.topic for row in held if row.topic})
     place = {id: number for number, id in enumerate(chosen)}
@@ -180,7 +180,7 @@ def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
 
 def _read_bodies(tx: sa.Connection, ids: Collection[Any]) -> dict[Any, State]:
     """Each once, however many are sent it."""
-    return {row.key: State(row.body, row.media_type, None) for row in tx.execute(_BODIES, {"ids": ids - {None}})}
+    return {row.key: State(row.body, row.media_type, None) for row in tx.execute(_BODIES, {"ids": {*ids} - {None}})}
 
 
 def _claim(row: Any, lane: Lane, content: State | None) -> Claim:

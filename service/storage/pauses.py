@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -103,7 +103,7 @@ def _note(tx: sa.Connection, subscription_id: uuid.UUID, type: NoticeType, at: d
     tx.execute(notices.insert().values(**row, **values))
 
 
-def keep(tx: sa.Connection, subscription_ids: Iterable[uuid.UUID]) -> None:
+def keep(tx: sa.Connection, subscription_ids: Collection[uuid.UUID]) -> None:
     """What these are owed leaves the line: kept for a paused one, given up for one that has ended."""
     state = sa.select(subscriptions.c.state).where(subscriptions.c.id == deliveries.c.subscription_id)
     is_paused = state.scalar_subquery() == SubscriptionState.PAUSED

@@ -89,8 +89,9 @@ def list_standing(tx: sa.Connection, *, after: uuid.UUID, limit: int) -> list[St
 
 
 def _read_order(languages: str, categories: str, format: str, language_choice: str) -> Order:
-    lists = (tuple(json.loads(text)) for text in (languages, categories))
-    return Order(*lists, Format(format), LanguageChoice(language_choice))
+    return Order(
+        tuple(json.loads(languages)), tuple(json.loads(categories)), Format(format), LanguageChoice(language_choice)
+    )
 
 
 def hold(tx: sa.Connection, subscription_id: uuid.UUID, until: datetime) -> None:

@@ -73,7 +73,7 @@ class SqliteWatch:
     def _connect(self, dbapi: Any) -> Any:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
         # Nobody locks readers out for long, and one thread that must not wait asks for all requests.
-        return dbapi.connect(*places, **options | {"timeout": 0, "isolation_level": None})
+        return dbapi.connect(*places, **{**options, "timeout": 0, "isolation_level": None})
 
 
 class PostgresWatch:
@@ -122,7 +122,7 @@ class PostgresWatch:
 
     def _connect(self) -> _Line:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
-        connection = psycopg.connect(*places, **options | {"connect_timeout": CONNECT_SECONDS}, autocommit=True)
+        connection = psycopg.connect(*places, **{**options, "connect_timeout": CONNECT_SECONDS}, autocommit=True)
         connection.execute(f"PREPARE generation AS {_QUESTION}")
         return _Line(connection)
 

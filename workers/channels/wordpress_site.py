@@ -63,7 +63,7 @@ class Site:
 
     def upload(self, file: File, fields: Mapping[str, str]) -> Steps[Post]:
         url = self._url("wp/v2/media", {"_fields": "id,status,source_url"})
-        form = {**fields, "file": file}
+        form: dict[str, str | File] = {**fields, "file": file}
         return self._post((yield from self._ask(Request(url, b"", self._headers, form=form))))
 
     def find(self, kind: str, **query: str) -> Steps[list[Post]]:

@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from service import subscriptions
 from service.deliveries import plan_test
 from service.model import Attempt, Claim, DeliveryState, Subscription
-from service.retries import CLAIM
+from service.retries import CLAIM, FAILURES_APART
 from service.storage import Storage, claims, deliveries
 from service.storage.claims import Outcome
 from tests.conftest import StoppedClock
@@ -166,6 +167,30 @@ def test_what_is_in_flight_when_its_subscription_is_deleted_is_on_record_as_it_w
     assert (after[0].delivered_at is not None) is (status == 200)
     clock.advance(days=1)
     assert claim(storage, clock) == []
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_to_count_many_failures_takes_as_many_statements_as_to_count_one(
+    storage: Storage, clock: StoppedClock, is_first: bool
+) -> None:
+    partners = [subscribe(storage, clock, partner) for partner in "ABCDEFGH"]
+
+    def fail() -> int:
+        for partner in partners:
+            plan_test(storage, partner, clock())
+        held = claim(storage, clock)
+        assert len(held) == len(partners)
+        failed = [conclude(clock, each, 500) for each in held]
+        statements: list[str] = []
+        sa.event.listen(storage.engine, "before_cursor_execute", lambda *_: statements.append(_[2]))
+        with storage.write() as tx:
+            claims.record_outcomes(tx, failed)
+        return sum("subscriptions" in statement for statement in statements)
+
+    if not is_first:
+        fail()
+        clock.now += FAILURES_APART
+    assert fail() == 2
 
 
 def test_what_a_dead_worker_held_of_a_deleted_subscription_is_not_sent_again(

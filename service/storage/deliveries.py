@@ -76,8 +76,11 @@ _INSERT = Rows(
 
 
 def move_due(tx: sa.Connection, subscription_id: uuid.UUID, host: str) -> None:
-    """What still waits for the subscription goes to another host."""
-    due = sa.and_(deliveries.c.subscription_id == subscription_id, deliveries.c.state == DeliveryState.DUE)
+    """What still waits for the subscription goes to another host; what is in flight, once it has failed."""
+    due = sa.and_(
+        deliveries.c.subscription_id == subscription_id, deliveries.c.state == DeliveryState.DUE,
+        deliveries.c.claim_owner.is_(None),
+    )
     tx.execute(deliveries.update().where(due).values(host=host))
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from service.model import DeliveryState, EventType, Lane
 from service.retries import LONG_CLAIM, LONGEST_WAIT
+from service.storage.pauses import OWN_HOST
 from service.storage.sets import among
 from service.storage.tables import deliveries, events
 
@@ -75,7 +76,8 @@ def free_lost(tx: sa.Connection, now: datetime) -> list[uuid.UUID]:
     lost = list(tx.execute(_LOST, {"now": now, "latest": now + 2 * LONG_CLAIM}).scalars())
     if lost:
         change = deliveries.update().where(among(deliveries.c.id, lost))
-        tx.execute(change.values(claim_owner=None, claim_until=None, lane=_lane()))
+        # The callback may have been changed meanwhile.
+        tx.execute(change.values(claim_owner=None, claim_until=None, lane=_lane(), host=OWN_HOST))
     return lost
 
 

@@ -16,6 +16,7 @@ from service.storage.audit import insert_entry
 from service.storage.sets import among
 from service.storage.tables import deliveries, events, notices, subscriptions
 
+OWN_HOST = sa.select(subscriptions.c.host).where(subscriptions.c.id == deliveries.c.subscription_id).scalar_subquery()
 # Neither in line nor waiting for any time.
 _is_kept = sa.and_(
     deliveries.c.state == DeliveryState.DUE, deliveries.c.lane.is_(None), deliveries.c.claim_owner.is_(None),
@@ -33,11 +34,13 @@ def note_well(tx: sa.Connection, claims: Iterable[Claim]) -> None:
 def note_failures(tx: sa.Connection, failed: Sequence[tuple[Claim, Attempt]]) -> dict[uuid.UUID, Failing]:
     """Count them. Returns how their receivers have been failing, without those that were changed meanwhile.
 
-    What failed while its subscription was ended is not tried again.
+    What failed while its subscription was ended is not tried again; while it got another callback, it goes there.
     """
     rows = {row.id: row for row in tx.execute(_FAILING, {"ids": [claim.subscription_id for claim, _ in failed]})}
     if silent := [row.id for row in rows.values() if row.state != SubscriptionState.ACTIVE]:
         keep(tx, silent)
+    if moved := [claim.delivery_id for claim, _ in failed if rows[claim.subscription_id].callback != claim.callback]:
+        tx.execute(deliveries.update().where(among(deliveries.c.id, moved)).values(host=OWN_HOST))
     found, changed = {}, []
     for claim, attempt in failed:
         row = rows[claim.subscription_id]

@@ -130,6 +130,20 @@ def test_what_waits_moves_to_another_host_with_the_callback(storage: Storage, cl
     assert held.host == "other.example:8443"
 
 
+def test_what_a_dead_worker_held_moves_to_another_host_with_the_callback(
+    storage: Storage, clock: StoppedClock
+) -> None:
+    subscription = subscribe(storage, clock)
+    plan_test(storage, subscription, clock())
+    assert claim(storage, clock)
+    change = {"callback": "https://new.example/"}
+    subscriptions.change_subscription(storage, subscription.id, change, make_desk(storage))
+    clock.now += CLAIM
+    assert [(again.callback, again.host) for again in claim(storage, clock)] == [
+        ("https://new.example/", "new.example:443")
+    ]
+
+
 def test_the_limit_is_kept(storage: Storage, clock: StoppedClock) -> None:
     for number in range(5):
         plan_test(storage, subscribe(storage, clock, f"P{number}"), clock())

@@ -178,6 +178,27 @@ def test_what_fails_while_its_subscription_is_being_deleted_is_given_up(
     assert [delivery.state for delivery in owed(newsroom, release)] == [DeliveryState.ABANDONED]
 
 
+def test_a_failure_and_a_new_callback_do_not_wait_for_each_other(newsroom: Newsroom) -> None:
+    """And what failed goes to the new host."""
+    subscription_id = subscribe(newsroom)
+    newsroom.accept()
+    newsroom.swap()
+    now = newsroom.clock()
+    with newsroom.storage.write() as tx:
+        [held] = claims.claim_due(tx, "courier", limit=1, now=now, until=now + CLAIM)
+    attempt = Attempt(number=1, started_at=now, duration_ms=0, status=500)
+    outcome = Outcome(claim=held, attempt=attempt, state=DeliveryState.DUE, next_attempt_at=now)
+    change = {"callback": "https://new.example/"}
+    rival = Rival(lambda: change_subscription(newsroom.storage, subscription_id, change, newsroom.desk))
+    moment = just_before(newsroom.storage, "SELECT subscriptions.id, subscriptions.state", rival)
+    with moment, newsroom.storage.write() as tx:
+        claims.record_outcomes(tx, [outcome])
+    assert rival.result.callback == "https://new.example/"
+    with newsroom.storage.write() as tx:
+        [again] = claims.claim_due(tx, "courier", limit=1, now=now, until=now + CLAIM)
+    assert (again.callback, again.host) == ("https://new.example/", "new.example:443")
+
+
 def test_what_is_planned_while_its_subscription_is_resumed_is_sent(newsroom: Newsroom) -> None:
     """Planning has read that it is paused; then it is resumed, with nothing yet to release."""
     subscription_id = subscribe(newsroom)

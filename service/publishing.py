@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,11 +13,13 @@ from service.audit import SERVICE, record
 from service.changes import Change, Stamp, coalesce, next_stamp, stamp_changes
 from service.clock import Clock
 from service.config import Language, Profile
-from service.feeds import ARCHIVE_ENTRIES, Listing
+from service.feeds import Listing
 from service.formats import FORMATS
 from service.model import Document, Event, EventType, Release
+from service.slots import Slots, give_slots
 from service.storage import Storage, Transaction, events, listings, releases
 from service.storage import feeds as stored
+from service.storage import slots as numbered
 from service.storage.feeds import Generation
 
 log = logging.getLogger(__name__)
@@ -43,13 +45,18 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class _Shelf:
-    """What one feed shows before the swap: live releases in no order, withdrawals newest first."""
+    """What one feed shows before the swap: live releases in no order, withdrawals newest first.
+
+    After it there are so many ``archives``, and of what it may show these are the ``unarchived``.
+    """
 
     category: str
     language: Language
     live: Sequence[UUID]
     withdrawn: Sequence[tuple[UUID, datetime]]
     updated: datetime | None
+    archives: int
+    unarchived: set[UUID]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,7 @@ class _Snapshot:
     redraw: bool
     changes: Sequence[Change]
     dropped: Sequence[Event]
+    slots: Slots
     shelves: Sequence[_Shelf]
     known: dict[UUID, Release]
     documents: Sequence[Document]
@@ -68,6 +76,7 @@ class _Snapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Swap:
     generation: Generation
+    slots: Slots
     documents: Sequence[Document]
     stale_paths: Sequence[str]
     updates: dict[tuple[str, str], datetime]
@@ -103,14 +112,15 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     generation = stored.find_generation(tx)
     redraw = generation is None or generation.digest != feeds.digest_of(profile)
     changes, dropped = _read_changes(tx)
-    position = (generation.position if generation else 0) + sum(1 for change in changes if change.before is None)
-    shelves = _read_shelves(tx, profile, changes, redraw, position // ARCHIVE_ENTRIES * ARCHIVE_ENTRIES)
+    slots = _read_slots(tx, changes, profile.categories if redraw else (), generation.position if generation else 0)
+    shelves = _read_shelves(tx, profile, changes, redraw, slots)
     known = releases.list_public(tx, {release_id for shelf in shelves for release_id in shelf.live})
     paths = [feeds.feed_path(shelf.language, shelf.category, name) for shelf in shelves for name in FORMATS]
     # They depend on nothing but the profile.
     lists = directory.render_lists(profile) if redraw else {}
     return _Snapshot(
-        generation=generation, redraw=redraw, changes=changes, dropped=dropped, shelves=shelves,
+        generation=generation, redraw=redraw, changes=changes, dropped=dropped, slots=slots,
+        shelves=shelves,
         known={release.id: release for release in known},
         documents=stored.list_documents(tx, [*paths, *lists]), lists=lists, paths=stored.list_paths(tx),
     )
@@ -131,10 +141,19 @@ def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event]]:
     return changes, dropped
 
 
+def _read_slots(tx: Transaction, changes: Sequence[Change], categories: Iterable[str], position: int) -> Slots:
+    """As they are after this swap, in these categories and in those that it changes."""
+    held = numbered.list_numbers(tx, [change.release.id for change in changes])
+    positions = {(listings.ALL, change.release.id): change.release.position for change in changes}
+    concerned = {category for change in changes for category in change.categories}.union(categories)
+    last = numbered.find_last_numbers(tx, concerned) | {listings.ALL: position}
+    return give_slots(changes, held | {key: number for key, number in positions.items() if number}, last)
+
+
 def _read_shelves(
-    tx: Transaction, profile: Profile, changes: Sequence[Change], redraw: bool, archived: int
+    tx: Transaction, profile: Profile, changes: Sequence[Change], redraw: bool, slots: Slots
 ) -> list[_Shelf]:
-    """The feeds that this swap may change. `archived` is the last position that an archive holds."""
+    """The feeds that this swap may change."""
     languages = {tag for change in changes for tag in change.languages}
     categories = {category for change in changes for category in change.categories}
     updates, limit = listings.feed_updates(tx), profile.feed_entries + len(changes)
@@ -143,12 +162,14 @@ def _read_shelves(
         for language in profile.languages:
             touched = language.tag in languages and category in {listings.ALL, *categories}
             if redraw or touched:
-                live = set(listings.newest_ids(tx, category, language.tag, limit=limit))
                 # The current feed holds at least all that no archive does (RFC 5005 section 4).
-                live |= set() if category else set(listings.ids_after(tx, language.tag, archived))
+                unarchived = set(numbered.ids_after(tx, category, language.tag, slots.archived(category)))
+                live = unarchived.union(listings.newest_ids(tx, category, language.tag, limit=limit))
                 gone = listings.newest_withdrawn(tx, category, language.tag, limit=profile.feed_entries)
                 updated = updates.get((category, language.tag))
-                shelves.append(_Shelf(category, language, sorted(live), gone, updated))
+                unarchived |= slots.unarchived(category)
+                archives = slots.archives(category)
+                shelves.append(_Shelf(category, language, sorted(live), gone, updated, archives, unarchived))
     return shelves
 
 
@@ -165,7 +186,7 @@ def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
         redrawn_at=end.second if snapshot.redraw or not last else last.redrawn_at,
     )
     return _Swap(
-        generation=generation,
+        generation=generation, slots=snapshot.slots,
         documents=feeds.advertise(profile, feeds.swap_documents(rendered, snapshot.documents, end.second)),
         stale_paths=sorted(snapshot.paths - set(rendered)) if snapshot.redraw else (),
         updates={(listing.category, listing.language.tag): listing.updated for listing in shown},
@@ -186,16 +207,12 @@ def _list_shelf(
     live += [change.release for change in here if not change.withdraws and _belongs(change.release, shelf)]
     live.sort(key=lambda release: release.updated_in(shelf.language.tag), reverse=True)
     gone = [(change.release.id, change.release.updated_at) for change in reversed(here) if change.withdraws]
-    archives = 0 if shelf.category else end.position // ARCHIVE_ENTRIES
-    unarchived = [
-        release for release in live[most:]
-        if not shelf.category and (release.position or 0) > archives * ARCHIVE_ENTRIES
-    ]
+    unarchived = [release for release in live[most:] if release.id in shelf.unarchived]
     moments = [change.release.updated_in(shelf.language.tag) for change in here]
     return Listing(
         category=shelf.category, language=shelf.language, releases=live[:most] + unarchived,
         withdrawn=[*gone, *(pair for pair in shelf.withdrawn if pair[0] not in changed)][:most],
-        updated=max([*moments, *filter(None, [shelf.updated])], default=end.instant), archives=archives,
+        updated=max([*moments, *filter(None, [shelf.updated])], default=end.instant), archives=shelf.archives,
     )
 
 
@@ -214,9 +231,12 @@ def _write_swap(tx: Transaction, swap: _Swap, now: datetime) -> None:
     stored.remove_documents(tx, swap.stale_paths)
     hub.announce(tx, swap.documents, swap.generation.swapped_at, now)
     hub.retire_topics(tx, swap.stale_paths, now)
-    shown = [change.release for change in swap.shown]
+    shown, second = [change.release for change in swap.shown], swap.generation.swapped_at
     releases.make_public(tx, shown)
     listings.replace_listings(tx, shown)
+    numbered.insert_slots(tx, swap.slots.new, second)
+    # Where a release was when it was withdrawn, its tombstones stay.
+    numbered.settle_slots(tx, [release for release in shown if not release.withdrawn_at], second)
     listings.keep_feed_updates(tx, swap.updates)
     events.mark_published(tx, [change.event for change in swap.shown], now)
     events.drop(tx, [event.id for event in swap.dropped], now)

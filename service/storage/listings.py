@@ -53,6 +53,11 @@ def ids_after(tx: sa.Connection, language: str, position: int) -> list[uuid.UUID
     return _ids(tx, _live(ALL, language).where(listings.c.position > position))
 
 
+def ids_at(tx: sa.Connection, category: str, language: str, positions: Sequence[int]) -> list[uuid.UUID]:
+    """The live ones that went public at these positions."""
+    return _ids(tx, _live(category, language).where(listings.c.position.in_(positions)))
+
+
 def page_ids(tx: sa.Connection, language: str, *, limit: int, before: int | None) -> list[uuid.UUID]:
     """The live ones, newest publication first, from just before the position `before`."""
     query = _live(ALL, language).order_by(listings.c.position.desc()).limit(limit)

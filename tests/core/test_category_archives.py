@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from lxml import etree
 
 from service.archives import find_archive
 from service.feeds import ARCHIVE_ENTRIES, entry_id
 from service.model import Document, Release
+from service.publishing import publish_due
 from service.storage import releases
+from service.storage.tables import slots
 from tests.core.newsroom import ATOM, TOMBSTONE, Newsroom, link
 
 CATEGORY, OTHER = "visits", "events"
@@ -82,6 +85,11 @@ def ids_of(found: Sequence[Release], name: str) -> set[str]:
     return {entry_id(release.id, NAMES[name]) for release in found}
 
 
+def numbers(newsroom: Newsroom) -> dict[tuple[str, UUID], int]:
+    with newsroom.storage.read() as tx:
+        return {(row.category, row.release_id): row.number for row in tx.execute(sa.select(slots))}
+
+
 @pytest.fixture
 def short(newsroom: Newsroom) -> Newsroom:
     """Its current feeds show three, so that what neither they nor an archive hold would be missed."""
@@ -124,13 +132,16 @@ def test_an_archive_of_a_category_is_marked_and_linked_as_any_other(newsroom: Ne
 
 
 def test_there_is_no_archive_until_it_is_full_nor_of_what_is_no_category(newsroom: Newsroom) -> None:
-    accept(newsroom, ARCHIVE_ENTRIES - 1, CATEGORY)
     accept(newsroom, ARCHIVE_ENTRIES, OTHER)
+    held = accept(newsroom, ARCHIVE_ENTRIES - 1, CATEGORY)
     newsroom.swap()
     assert not is_there(newsroom, 1) and is_there(newsroom, 1, OTHER)
     assert not is_there(newsroom, 0, OTHER) and not is_there(newsroom, 2, OTHER)
     assert link(newsroom.atom(f"en/{CATEGORY}"), "prev-archive") is None
     assert not is_there(newsroom, 1, "none-such")
+    newsroom.correct(held[0], "zh-Hans", "en")
+    newsroom.swap()
+    assert link(newsroom.atom(f"en/{CATEGORY}"), "prev-archive") is None, "a correction counts for nothing"
     accept(newsroom, 1, CATEGORY)
     newsroom.swap()
     assert is_there(newsroom, 1)
@@ -206,6 +217,15 @@ def test_what_has_left_a_category_no_longer_changes_its_archives(newsroom: Newsr
     assert every(newsroom, 1) == before
 
 
+def test_what_left_before_an_archive_held_it_is_in_the_current_feed_no_more(short: Newsroom) -> None:
+    held = accept(short, 9, CATEGORY)
+    short.swap()
+    move(short, held[0], OTHER)
+    held += accept(short, 1, CATEGORY)
+    short.swap()
+    assert {item["id"] for item in short.items(f"en/{CATEGORY}")} == ids_of(held[1:], "en")
+
+
 def test_what_comes_back_into_a_category_has_its_old_slot_and_is_told_of_in_the_current_feed(short: Newsroom) -> None:
     held = accept(short, 2 * ARCHIVE_ENTRIES, CATEGORY)
     short.swap()
@@ -270,6 +290,16 @@ def test_a_withdrawal_stays_told_of_in_a_category_that_it_left_unseen(newsroom: 
     assert stones(find(newsroom, "en", 1).body) == [entry_id(held[4].id, "en")]
 
 
+def test_what_is_withdrawn_on_its_way_into_a_category_takes_no_number_there(newsroom: Newsroom) -> None:
+    held = accept(newsroom, 2, OTHER)
+    newsroom.swap()
+    newsroom.draft = dataclasses.replace(newsroom.draft, categories=(OTHER, CATEGORY))
+    newsroom.correct(held[0])
+    newsroom.withdraw(held[0])
+    newsroom.swap()
+    assert numbers(newsroom) == {(OTHER, held[0].id): 1, (OTHER, held[1].id): 2}
+
+
 def test_a_category_that_goes_and_comes_back_has_the_same_archives(newsroom: Newsroom) -> None:
     """Also with what went public in it meanwhile, though nobody could see it there."""
     held, profile = accept(newsroom, ARCHIVE_ENTRIES, CATEGORY), newsroom.profile
@@ -299,16 +329,8 @@ def test_an_archive_keeps_to_its_language(newsroom: Newsroom) -> None:
     assert "2" in json.loads(find(newsroom, "en", 1, "json").body)["items"][-1]["title"]
 
 
-def numbers(newsroom: Newsroom) -> dict[tuple[str, UUID], int]:
-    with newsroom.storage.read() as tx:
-        rows = tx.exec_driver_sql("SELECT category, release_id, number FROM slots").all()
-    return {(row[0], row[1]): row[2] for row in rows}
-
-
 def test_of_two_publishers_one_gives_numbers(newsroom: Newsroom) -> None:
     """The second comes between the first's reading and writing, as in another process."""
-    from service.publishing import publish_due
-
     accept(newsroom, 3, CATEGORY)
     newsroom.clock.advance(seconds=2)
     counts: list[int] = []

@@ -16,7 +16,7 @@ from service.config import Language, Profile
 from service.feeds import Listing
 from service.formats import FORMATS
 from service.model import Document, Event, EventType, Release
-from service.slots import Slots, give_slots
+from service.slots import Key, Slots, give_slots
 from service.storage import Storage, Transaction, events, listings, releases
 from service.storage import feeds as stored
 from service.storage import slots as numbered
@@ -111,8 +111,9 @@ def publish_due(storage: Storage, profile: Profile, clock: Clock) -> Published:
 def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     generation = stored.find_generation(tx)
     redraw = generation is None or generation.digest != feeds.digest_of(profile)
-    changes, dropped = _read_changes(tx)
-    slots = _read_slots(tx, changes, profile.categories if redraw else (), generation.position if generation else 0)
+    changes, dropped, numbers = _read_changes(tx)
+    position = generation.position if generation else 0
+    slots = _read_slots(tx, changes, numbers, profile.categories if redraw else (), position)
     shelves = _read_shelves(tx, profile, changes, redraw, slots)
     known = releases.list_public(tx, {release_id for shelf in shelves for release_id in shelf.live})
     paths = [feeds.feed_path(shelf.language, shelf.category, name) for shelf in shelves for name in FORMATS]
@@ -126,28 +127,34 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     )
 
 
-def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event]]:
+def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event], Mapping[Key, int]]:
+    """Those to show, the events that come to nothing, and the numbers that the changed have in categories."""
     ids = {event.release_id for event in events.list_unpublished(tx, limit=BATCH) if event.release_id}
     # Whole lives: what is withdrawn further back in the queue must not go public at its front.
     waiting = events.list_unpublished_of(tx, ids)
     public = {release.id: release for release in releases.list_public(tx, ids)}
     shown, dropped = coalesce(waiting, public)
+    numbers = numbered.list_numbers(tx, ids)
     changes = [
-        Change(event=event, release=release, before=public.get(release.id))
+        Change(
+            event=event, release=release, before=public.get(release.id),
+            seen_in=frozenset(category for category, release_id in numbers if release_id == release.id),
+        )
         for event in shown
         if event.release_id and event.revision
         and (release := releases.find_revision(tx, event.release_id, event.revision))
     ]
-    return changes, dropped
+    return changes, dropped, numbers
 
 
-def _read_slots(tx: Transaction, changes: Sequence[Change], categories: Iterable[str], position: int) -> Slots:
+def _read_slots(
+    tx: Transaction, changes: Sequence[Change], numbers: Mapping[Key, int], categories: Iterable[str], position: int
+) -> Slots:
     """As they are after this swap, in these categories and in those that it changes."""
-    held = numbered.list_numbers(tx, [change.release.id for change in changes])
     positions = {(listings.ALL, change.release.id): change.release.position for change in changes}
     concerned = {category for change in changes for category in change.categories}.union(categories)
     last = numbered.find_last_numbers(tx, concerned) | {listings.ALL: position}
-    return give_slots(changes, held | {key: number for key, number in positions.items() if number}, last)
+    return give_slots(changes, {**numbers, **{key: number for key, number in positions.items() if number}}, last)
 
 
 def _read_shelves(
@@ -217,6 +224,8 @@ def _list_shelf(
 
 
 def _concerns(change: Change, shelf: _Shelf) -> bool:
+    if change.withdraws:
+        return shelf.language.tag in change.languages and shelf.category in {listings.ALL, *change.seen_in}
     return any(_belongs(side, shelf) for side in (change.before, change.release) if side)
 
 
@@ -231,12 +240,11 @@ def _write_swap(tx: Transaction, swap: _Swap, now: datetime) -> None:
     stored.remove_documents(tx, swap.stale_paths)
     hub.announce(tx, swap.documents, swap.generation.swapped_at, now)
     hub.retire_topics(tx, swap.stale_paths, now)
-    shown, second = [change.release for change in swap.shown], swap.generation.swapped_at
-    releases.make_public(tx, shown)
-    listings.replace_listings(tx, shown)
+    releases.make_public(tx, [change.release for change in swap.shown])
+    listed, second = [(change.release, change.listed_in) for change in swap.shown], swap.generation.swapped_at
+    listings.replace_listings(tx, listed)
     numbered.insert_slots(tx, swap.slots.new, second)
-    # Where a release was when it was withdrawn, its tombstones stay.
-    numbered.settle_slots(tx, [release for release in shown if not release.withdrawn_at], second)
+    numbered.settle_slots(tx, listed, second)
     listings.keep_feed_updates(tx, swap.updates)
     events.mark_published(tx, [change.event for change in swap.shown], now)
     events.drop(tx, [event.id for event in swap.dropped], now)

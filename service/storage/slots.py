@@ -78,10 +78,10 @@ def insert_slots(tx: sa.Connection, numbers: Mapping[tuple[str, uuid.UUID], int]
         tx.execute(slots.insert(), new)
 
 
-def settle_slots(tx: sa.Connection, shown: Sequence[Release], second: datetime) -> None:
-    """Have these stand where their categories say, and leave their other slots, unless they have before."""
-    for release in shown:
-        is_in = slots.c.category.in_(release.categories)
+def settle_slots(tx: sa.Connection, shown: Sequence[tuple[Release, Sequence[str]]], second: datetime) -> None:
+    """Have each of these stand in its slots of these categories, and leave the others unless it has before."""
+    for release, categories in shown:
+        is_in = slots.c.category.in_(categories)
         left_at = sa.case((is_in, None), else_=sa.func.coalesce(slots.c.left_at, second))
         tx.execute(slots.update().where(slots.c.release_id == release.id).values(left_at=left_at))
 

@@ -203,18 +203,31 @@ def test_what_leaves_a_category_leaves_its_slot_empty_and_no_tombstone(newsroom:
     assert every(newsroom, 2) == before[1]
 
 
-@pytest.mark.parametrize("how", ["correct", "withdraw"])
-def test_what_has_left_a_category_no_longer_changes_its_archives(newsroom: Newsroom, how: str) -> None:
+def test_a_correction_of_what_has_left_a_category_changes_none_of_its_archives(newsroom: Newsroom) -> None:
     held = accept(newsroom, ARCHIVE_ENTRIES, CATEGORY)
     newsroom.swap()
     move(newsroom, held[4], OTHER)
     before = every(newsroom, 1)
-    if how == "correct":
-        newsroom.correct(held[4], "zh-Hans", "en")
-    else:
-        newsroom.withdraw(held[4])
+    newsroom.correct(held[4], "zh-Hans", "en")
     newsroom.swap()
     assert every(newsroom, 1) == before
+
+
+def test_a_withdrawal_is_told_of_in_each_category_where_readers_ever_saw_the_release(newsroom: Newsroom) -> None:
+    """They may have kept what left the category; in the current feed, also after later swaps, and in the archive."""
+    held = accept(newsroom, ARCHIVE_ENTRIES, CATEGORY)
+    newsroom.swap()
+    move(newsroom, held[4], OTHER)
+    newsroom.withdraw(held[4])
+    newsroom.swap()
+    for later in range(2):
+        for name, tag in NAMES.items():
+            for category in (CATEGORY, OTHER):
+                assert stones(newsroom.body(f"/feeds/{name}/{category}.atom")) == [entry_id(held[4].id, tag)], later
+            assert stones(newsroom.body(f"/feeds/{name}/agreements.atom")) == []
+            assert stones(find(newsroom, name, 1).body) == [entry_id(held[4].id, tag)]
+        accept(newsroom, 1, CATEGORY, OTHER)
+        newsroom.swap()
 
 
 def test_what_left_before_an_archive_held_it_is_in_the_current_feed_no_more(short: Newsroom) -> None:
@@ -287,7 +300,10 @@ def test_a_withdrawal_stays_told_of_in_a_category_that_it_left_unseen(newsroom: 
     newsroom.correct(held[4])
     newsroom.withdraw(held[4])
     newsroom.swap()
-    assert stones(find(newsroom, "en", 1).body) == [entry_id(held[4].id, "en")]
+    accept(newsroom, 1, CATEGORY)
+    newsroom.swap()
+    for body in (newsroom.body(f"/feeds/en/{CATEGORY}.atom"), find(newsroom, "en", 1).body):
+        assert stones(body) == [entry_id(held[4].id, "en")]
 
 
 def test_what_is_withdrawn_on_its_way_into_a_category_takes_no_number_there(newsroom: Newsroom) -> None:
@@ -298,6 +314,8 @@ def test_what_is_withdrawn_on_its_way_into_a_category_takes_no_number_there(news
     newsroom.withdraw(held[0])
     newsroom.swap()
     assert numbers(newsroom) == {(OTHER, held[0].id): 1, (OTHER, held[1].id): 2}
+    assert stones(newsroom.body(f"/feeds/en/{CATEGORY}.atom")) == [], "nobody ever saw it there"
+    assert stones(newsroom.body(f"/feeds/en/{OTHER}.atom")) == [entry_id(held[0].id, "en")]
 
 
 def test_a_category_that_goes_and_comes_back_has_the_same_archives(newsroom: Newsroom) -> None:
@@ -327,6 +345,20 @@ def test_an_archive_keeps_to_its_language(newsroom: Newsroom) -> None:
     newsroom.swap()
     assert find(newsroom, "zh", 1).body == before.body
     assert "2" in json.loads(find(newsroom, "en", 1, "json").body)["items"][-1]["title"]
+
+
+def test_a_withdrawal_is_told_of_in_its_own_languages_alone(newsroom: Newsroom) -> None:
+    """Also when one swap draws the other language's feeds for another release."""
+    [both] = accept(newsroom, 1, CATEGORY)
+    newsroom.draft = dataclasses.replace(newsroom.draft, editions=newsroom.draft.editions[:1])
+    [chinese] = accept(newsroom, 1, CATEGORY)
+    newsroom.swap()
+    newsroom.withdraw(both)
+    newsroom.withdraw(chinese)
+    newsroom.swap()
+    for feed in ("{}", f"{{}}/{CATEGORY}"):
+        told = {name: stones(newsroom.body(f"/feeds/{feed.format(name)}.atom")) for name in NAMES}
+        assert set(told["zh"]) == ids_of([both, chinese], "zh") and set(told["en"]) == ids_of([both], "en")
 
 
 def test_of_two_publishers_one_gives_numbers(newsroom: Newsroom) -> None:

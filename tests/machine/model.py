@@ -101,15 +101,15 @@ class Model:
             release.position = self.position
             release.first_shown = len(release.revisions)
         release.shown, release.gone = len(release.revisions), release.state == "withdrawn"
-        if not release.gone:
-            self._settle(release)
+        self._settle(release)
         self.note("withdrawal_went_public" if release.gone else action, release)
         self.to_plan.append((release, release.shown, release.gone))
         return True
 
     def _settle(self, release: Known) -> None:
-        """Where its categories say; a withdrawal leaves it where it was."""
-        here = {"", *release.words.categories}
+        """Where its categories say; and a withdrawal is told of wherever it ever was."""
+        seen = {category for category, slots in self.slots.items() if release in slots}
+        here = seen if release.gone else {"", *release.words.categories}
         for category in here:
             slots = self.slots.setdefault(category, [])
             if release not in slots:
@@ -130,7 +130,7 @@ class Model:
         return len(self.slots.get(category, [])) // size
 
     def stones(self, category: str, most: int) -> list[Known]:
-        found = [r for r in self.releases if r.gone and (not category or category in r.words.categories)]
+        found = [r for r in self.slots.get(category, []) if r.gone]
         return sorted(found, key=lambda release: -release.turn)[:most]
 
     def archive(self, category: str, number: int, size: int) -> list[Known]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,13 +19,13 @@ SECOND = timedelta(seconds=1)
 class Change:
     """One event and the release as it is to be shown; ``before`` is what readers have seen, if anything.
 
-    They have ever seen it in the categories of ``seen_in``.
+    They have ever seen it in the categories of ``numbers``, which are its numbers in their archives.
     """
 
     event: Event
     release: Release
     before: Release | None = None
-    seen_in: frozenset[str] = frozenset()
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def withdraws(self) -> bool:
@@ -40,12 +40,12 @@ class Change:
     def categories(self) -> set[str]:
         """Of the feeds that change, beside that of all releases."""
         seen = {category for release in self._sides() for category in release.categories}
-        return set(self.seen_in) if self.withdraws else seen
+        return set(self.numbers) if self.withdraws else seen
 
     @property
     def listed_in(self) -> tuple[str, ...]:
         """Whoever saw the release in a category is told there of its withdrawal, though it left before."""
-        return tuple(sorted(self.seen_in)) if self.withdraws else self.release.categories
+        return tuple(self.numbers) if self.withdraws else self.release.categories
 
     def _sides(self) -> Iterable[Release]:
         return filter(None, (self.before, self.release))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,11 +12,11 @@ from service import directory, feeds, hub
 from service.audit import SERVICE, record
 from service.changes import Change, Stamp, coalesce, next_stamp, stamp_changes
 from service.clock import Clock
-from service.config import Language, Profile
-from service.feeds import Listing
+from service.config import Profile
 from service.formats import FORMATS
 from service.model import Document, Event, EventType, Release
-from service.slots import Key, Slots, give_slots
+from service.shelves import Shelf, list_shelf, read_shelves
+from service.slots import Slots, give_slots
 from service.storage import Storage, Transaction, events, listings, releases
 from service.storage import feeds as stored
 from service.storage import slots as numbered
@@ -43,22 +43,6 @@ class Published:
     wait_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Shelf:
-    """What one feed shows before the swap: live releases in no order, withdrawals newest first.
-
-    After it there are so many ``archives``, and of what it may show these are the ``unarchived``.
-    """
-
-    category: str
-    language: Language
-    live: Sequence[UUID]
-    withdrawn: Sequence[tuple[UUID, datetime]]
-    updated: datetime | None
-    archives: int
-    unarchived: set[UUID]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Snapshot:
     generation: Generation | None
@@ -66,7 +50,7 @@ class _Snapshot:
     changes: Sequence[Change]
     dropped: Sequence[Event]
     slots: Slots
-    shelves: Sequence[_Shelf]
+    shelves: Sequence[Shelf]
     known: dict[UUID, Release]
     documents: Sequence[Document]
     lists: Mapping[str, tuple[str, bytes]]
@@ -111,24 +95,23 @@ def publish_due(storage: Storage, profile: Profile, clock: Clock) -> Published:
 def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     generation = stored.find_generation(tx)
     redraw = generation is None or generation.digest != feeds.digest_of(profile)
-    changes, dropped, numbers = _read_changes(tx)
-    position = generation.position if generation else 0
-    slots = _read_slots(tx, changes, numbers, profile.categories if redraw else (), position)
-    shelves = _read_shelves(tx, profile, changes, redraw, slots)
+    changes, dropped = _read_changes(tx)
+    categories = {term for change in changes for term in change.categories}.union(profile.categories if redraw else ())
+    last = numbered.find_last_numbers(tx, categories) | {listings.ALL: generation.position if generation else 0}
+    slots = give_slots(changes, last)
+    shelves = read_shelves(tx, profile, changes, redraw, slots)
     known = releases.list_public(tx, {release_id for shelf in shelves for release_id in shelf.live})
     paths = [feeds.feed_path(shelf.language, shelf.category, name) for shelf in shelves for name in FORMATS]
     # They depend on nothing but the profile.
     lists = directory.render_lists(profile) if redraw else {}
     return _Snapshot(
-        generation=generation, redraw=redraw, changes=changes, dropped=dropped, slots=slots,
-        shelves=shelves,
+        generation=generation, redraw=redraw, changes=changes, dropped=dropped, slots=slots, shelves=shelves,
         known={release.id: release for release in known},
         documents=stored.list_documents(tx, [*paths, *lists]), lists=lists, paths=stored.list_paths(tx),
     )
 
 
-def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event], Mapping[Key, int]]:
-    """Those to show, the events that come to nothing, and the numbers that the changed have in categories."""
+def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event]]:
     ids = {event.release_id for event in events.list_unpublished(tx, limit=BATCH) if event.release_id}
     # Whole lives: what is withdrawn further back in the queue must not go public at its front.
     waiting = events.list_unpublished_of(tx, ids)
@@ -136,55 +119,19 @@ def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event], Mapping[K
     shown, dropped = coalesce(waiting, public)
     numbers = numbered.list_numbers(tx, ids)
     changes = [
-        Change(
-            event=event, release=release, before=public.get(release.id),
-            seen_in=frozenset(category for category, release_id in numbers if release_id == release.id),
-        )
+        Change(event=event, release=release, before=public.get(release.id), numbers=numbers[release.id])
         for event in shown
         if event.release_id and event.revision
         and (release := releases.find_revision(tx, event.release_id, event.revision))
     ]
-    return changes, dropped, numbers
-
-
-def _read_slots(
-    tx: Transaction, changes: Sequence[Change], numbers: Mapping[Key, int], categories: Iterable[str], position: int
-) -> Slots:
-    """As they are after this swap, in these categories and in those that it changes."""
-    positions = {(listings.ALL, change.release.id): change.release.position for change in changes}
-    concerned = {category for change in changes for category in change.categories}.union(categories)
-    last = numbered.find_last_numbers(tx, concerned) | {listings.ALL: position}
-    return give_slots(changes, {**numbers, **{key: number for key, number in positions.items() if number}}, last)
-
-
-def _read_shelves(
-    tx: Transaction, profile: Profile, changes: Sequence[Change], redraw: bool, slots: Slots
-) -> list[_Shelf]:
-    """The feeds that this swap may change."""
-    languages = {tag for change in changes for tag in change.languages}
-    categories = {category for change in changes for category in change.categories}
-    updates, limit = listings.feed_updates(tx), profile.feed_entries + len(changes)
-    shelves = []
-    for category in (listings.ALL, *profile.categories):
-        for language in profile.languages:
-            touched = language.tag in languages and category in {listings.ALL, *categories}
-            if redraw or touched:
-                # The current feed holds at least all that no archive does (RFC 5005 section 4).
-                unarchived = set(numbered.ids_after(tx, category, language.tag, slots.archived(category)))
-                live = unarchived.union(listings.newest_ids(tx, category, language.tag, limit=limit))
-                gone = listings.newest_withdrawn(tx, category, language.tag, limit=profile.feed_entries)
-                updated = updates.get((category, language.tag))
-                unarchived |= slots.unarchived(category)
-                archives = slots.archives(category)
-                shelves.append(_Shelf(category, language, sorted(live), gone, updated, archives, unarchived))
-    return shelves
+    return changes, dropped
 
 
 def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
     last = snapshot.generation
     begin = next_stamp(Stamp(last.published_at, last.position, last.swapped_at) if last else None, now)
     changes, end = stamp_changes(snapshot.changes, begin)
-    shown = [_list_shelf(shelf, changes, snapshot.known, profile, end) for shelf in snapshot.shelves]
+    shown = [list_shelf(shelf, changes, snapshot.known, profile, end) for shelf in snapshot.shelves]
     rendered, broken = feeds.render_documents(profile, shown)
     rendered |= snapshot.lists
     generation = Generation(
@@ -200,38 +147,6 @@ def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
         shown=[change for change in changes if change.release.id not in broken],
         broken=[change for change in changes if change.release.id in broken],
         broken_ids=broken, dropped=snapshot.dropped,
-    )
-
-
-def _list_shelf(
-    shelf: _Shelf, changes: Sequence[Change], known: dict[UUID, Release], profile: Profile, end: Stamp
-) -> Listing:
-    """What the feed shows after the swap: the newest changes first, however old the release is."""
-    most = profile.feed_entries
-    here = [change for change in changes if _concerns(change, shelf)]
-    changed = {change.release.id for change in here}
-    live = [known[release_id] for release_id in shelf.live if release_id not in changed and release_id in known]
-    live += [change.release for change in here if not change.withdraws and _belongs(change.release, shelf)]
-    live.sort(key=lambda release: release.updated_in(shelf.language.tag), reverse=True)
-    gone = [(change.release.id, change.release.updated_at) for change in reversed(here) if change.withdraws]
-    unarchived = [release for release in live[most:] if release.id in shelf.unarchived]
-    moments = [change.release.updated_in(shelf.language.tag) for change in here]
-    return Listing(
-        category=shelf.category, language=shelf.language, releases=live[:most] + unarchived,
-        withdrawn=[*gone, *(pair for pair in shelf.withdrawn if pair[0] not in changed)][:most],
-        updated=max([*moments, *filter(None, [shelf.updated])], default=end.instant), archives=shelf.archives,
-    )
-
-
-def _concerns(change: Change, shelf: _Shelf) -> bool:
-    if change.withdraws:
-        return shelf.language.tag in change.languages and shelf.category in {listings.ALL, *change.seen_in}
-    return any(_belongs(side, shelf) for side in (change.before, change.release) if side)
-
-
-def _belongs(release: Release, shelf: _Shelf) -> bool:
-    return shelf.language.tag in release.languages and (
-        not shelf.category or shelf.category in release.categories
     )
 
 

@@ -20,7 +20,10 @@ Key = tuple[str, UUID]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots:
-    """After a swap: the ``numbers`` of what it changes, ``new`` ones among them, and the ``last`` of each category."""
+    """After a swap: the ``numbers`` of what it changes, ``new`` ones among them, and the ``last`` of each category.
+
+    Those of all releases are given as positions, by `service.changes`, in the same order.
+    """
 
     numbers: Mapping[Key, int]
     new: Mapping[Key, int]
@@ -42,16 +45,22 @@ class Slots:
         }
 
 
-def give_slots(changes: Sequence[Change], held: Mapping[Key, int], last: Mapping[str, int]) -> Slots:
+def give_slots(changes: Sequence[Change], last: Mapping[str, int]) -> Slots:
     """A number for each release in each category where it has none yet; it keeps it for ever, wherever it goes.
 
     A withdrawal brings a release nowhere: a category that never showed it has nothing to take back.
     """
-    numbers, counted = dict(held), dict(last)
+    held, counted = _numbers_of(changes), dict(last)
+    new: dict[Key, int] = {}
     for change in changes:
         for category in () if change.withdraws else (ALL, *change.release.categories):
             key = category, change.release.id
-            if key not in numbers:
-                counted[category] = numbers[key] = counted.get(category, 0) + 1
-    new = {key: number for key, number in numbers.items() if key not in held and key[0] != ALL}
-    return Slots(numbers=numbers, new=new, last=counted)
+            if key not in held and key not in new:
+                counted[category] = new[key] = counted.get(category, 0) + 1
+    return Slots(numbers=held | new, new=new, last=counted)
+
+
+def _numbers_of(changes: Sequence[Change]) -> dict[Key, int]:
+    positions = {(ALL, change.release.id): change.release.position for change in changes}
+    numbers = {(term, change.release.id): number for change in changes for term, number in change.numbers.items()}
+    return numbers | {key: position for key, position in positions.items() if position}

@@ -33,10 +33,12 @@ def find_last_numbers(tx: sa.Connection, categories: Iterable[str]) -> dict[str,
     return {term: number for term, number in found.items() if number}
 
 
-def list_numbers(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> dict[tuple[str, uuid.UUID], int]:
-    """By category and release."""
-    query = sa.select(slots).where(slots.c.release_id.in_(list(release_ids)))
-    return {(row.category, row.release_id): row.number for row in tx.execute(query)}
+def list_numbers(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, dict[str, int]]:
+    """Of each of these by category, also where it is no more."""
+    found: dict[uuid.UUID, dict[str, int]] = {release_id: {} for release_id in release_ids}
+    for row in tx.execute(sa.select(slots).where(slots.c.release_id.in_(list(found)))):
+        found[row.release_id][row.category] = row.number
+    return found
 
 
 def ids_after(tx: sa.Connection, category: str, language: str, number: int) -> list[uuid.UUID]:
@@ -69,10 +71,10 @@ def find_last_change(tx: sa.Connection, category: str, first: int, last: int) ->
 
 
 def insert_slots(tx: sa.Connection, numbers: Mapping[tuple[str, uuid.UUID], int], second: datetime) -> None:
-    """Empty ones: what breaks a feed has its number too, and isn't there."""
+    """Empty ones: what breaks a feed has its number too, and isn't there. Positions stand with the releases."""
     new = [
         {"category": category, "number": number, "release_id": release_id, "left_at": second}
-        for (category, release_id), number in numbers.items()
+        for (category, release_id), number in numbers.items() if category != ALL
     ]
     if new:
         tx.execute(slots.insert(), new)

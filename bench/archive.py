@@ -19,7 +19,7 @@ from service.publishing import publish_due
 from service.releases import accept_release
 from service.storage import Storage, feeds
 from service.storage import listings as listed
-from service.storage.tables import audit, editions, events, listings, releases, revisions
+from service.storage.tables import audit, editions, events, listings, releases, revisions, slots
 from service.validation import validate_release
 from tests.factories import make_desk
 
@@ -63,6 +63,7 @@ def load_releases(storage: Storage, profile: Profile, count: int) -> None:
         with storage.write() as tx:
             _insert_copies(tx, pattern, range(begin, min(begin + BATCH, copies)))
     with storage.write() as tx:
+        _number(tx)
         _move_on(tx, copies - 1)
     analyse(storage)
 
@@ -88,6 +89,16 @@ def _change(row: Row, copy: _Copy) -> dict[str, Any]:
     later = {name: value + copy.number * STEP for name, value in row.items() if isinstance(value, datetime)}
     changed = {name: change(row[name], copy) for name, change in _CHANGES.items() if name in row}
     return {**row, **later, **changed}
+
+
+def _number(tx: sa.Connection) -> None:
+    """Each category for itself, in the order of publication."""
+    tx.execute(slots.delete())
+    shown = sa.select(listings.c.category, listings.c.position, listings.c.release_id).distinct()
+    once = shown.where(listings.c.category != listed.ALL).subquery()
+    number = sa.func.row_number().over(partition_by=once.c.category, order_by=once.c.position)
+    numbered = sa.select(once.c.category, number, once.c.release_id)
+    tx.execute(slots.insert().from_select(["category", "number", "release_id"], numbered))
 
 
 def _move_on(tx: sa.Connection, number: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,11 +17,15 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One event and the release as it is to be shown; ``before`` is what readers have seen, if anything."""
+    """One event and the release as it is to be shown; ``before`` is what readers have seen, if anything.
+
+    They have ever seen it in the categories of ``numbers``, which are its numbers in their archives.
+    """
 
     event: Event
     release: Release
     before: Release | None = None
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def withdraws(self) -> bool:
@@ -34,7 +38,14 @@ class Change:
 
     @property
     def categories(self) -> set[str]:
-        return {category for release in self._sides() for category in release.categories}
+        """Of the feeds that change, beside that of all releases."""
+        seen = {category for release in self._sides() for category in release.categories}
+        return set(self.numbers) if self.withdraws else seen
+
+    @property
+    def listed_in(self) -> tuple[str, ...]:
+        """Whoever saw the release in a category is told there of its withdrawal, though it left before."""
+        return tuple(self.numbers) if self.withdraws else self.release.categories
 
     def _sides(self) -> Iterable[Release]:
         return filter(None, (self.before, self.release))

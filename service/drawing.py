@@ -12,6 +12,8 @@ from service.errors import DiglotError
 # Of the eight threads of a web process half stay free for what is only handed out.
 MOST_AT_ONCE = 4
 MOST_OF_ONE = 2
+# There may be more feeds than threads.
+MOST_EVER = 6
 
 
 class Overloaded(DiglotError):
@@ -21,10 +23,15 @@ class Overloaded(DiglotError):
 
 
 class DrawingRoom:
-    """How many documents this process draws at once, in all and of one feed; the sitemaps count as one more feed."""
+    """How many documents this process draws at once, in all and of one feed; the sitemaps count as one more feed.
 
-    def __init__(self, most: int = MOST_AT_ONCE, most_of_one: int = MOST_OF_ONE) -> None:
-        self._most, self._most_of_one = most, most_of_one
+    When there are ``most``, a feed of which nothing is being drawn has a place still, until there are ``most_ever``.
+    """
+
+    def __init__(
+        self, most: int = MOST_AT_ONCE, most_of_one: int = MOST_OF_ONE, most_ever: int = MOST_EVER
+    ) -> None:
+        self._most, self._most_of_one, self._most_ever = most, most_of_one, most_ever
         self._drawn: Counter[str] = Counter()
         self._lock = Lock()
 
@@ -39,9 +46,9 @@ class DrawingRoom:
             yield
         finally:
             with self._lock:
-                self._drawn[feed] -= 1
+                # Drops those that come to nothing: callers may name any feed.
+                self._drawn -= Counter([feed])
 
     def _is_full(self, feed: str) -> bool:
-        """A feed of which nothing is being drawn has a place, however many ask for others."""
-        mine = self._drawn[feed]
-        return mine > 0 and (mine >= self._most_of_one or self._drawn.total() >= self._most)
+        mine, total = self._drawn[feed], self._drawn.total()
+        return total >= self._most_ever or (mine > 0 and (mine >= self._most_of_one or total >= self._most))

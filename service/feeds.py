@@ -70,7 +70,7 @@ def render_documents(
 def render_archive(profile: Profile, listing: Listing, format: str, modified: datetime) -> Document:
     """One archive document as it is served; its bytes change only with the releases in it (RFC 5005 section 4)."""
     body = render(make_feed(profile, listing), format)
-    return make_document(archive_path(listing.language, listing.archive or 0, format), FORMATS[format], body, modified)
+    return make_document(archive_path(listing, format), FORMATS[format], body, modified)
 
 
 def swap_documents(
@@ -137,8 +137,9 @@ def _link(profile: Profile, path: str) -> str:
     return f'<{profile.hub_url}>; rel="hub", <{profile.base_url}{path}>; rel="self"'
 
 
-def archive_path(language: Language, number: int, format: str) -> str:
-    return f"/feeds/{language.url_name}/archive/{number}.{format}"
+def archive_path(listing: Listing, format: str) -> str:
+    feed = "/".join(filter(None, (listing.language.url_name, listing.category)))
+    return f"/feeds/{feed}/archive/{listing.archive}.{format}"
 
 
 def make_feed(profile: Profile, listing: Listing) -> Feed:

@@ -12,12 +12,14 @@ from service import directory, feeds, hub
 from service.audit import SERVICE, record
 from service.changes import Change, Stamp, coalesce, next_stamp, stamp_changes
 from service.clock import Clock
-from service.config import Language, Profile
-from service.feeds import ARCHIVE_ENTRIES, Listing
+from service.config import Profile
 from service.formats import FORMATS
 from service.model import Document, Event, EventType, Release
+from service.shelves import Shelf, list_shelf, read_shelves
+from service.slots import Slots, give_slots
 from service.storage import Storage, Transaction, events, listings, releases
 from service.storage import feeds as stored
+from service.storage import slots as numbered
 from service.storage.feeds import Generation
 
 log = logging.getLogger(__name__)
@@ -41,24 +43,14 @@ class Published:
     wait_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Shelf:
-    """What one feed shows before the swap: live releases in no order, withdrawals newest first."""
-
-    category: str
-    language: Language
-    live: Sequence[UUID]
-    withdrawn: Sequence[tuple[UUID, datetime]]
-    updated: datetime | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Snapshot:
     generation: Generation | None
     redraw: bool
     changes: Sequence[Change]
     dropped: Sequence[Event]
-    shelves: Sequence[_Shelf]
+    slots: Slots
+    shelves: Sequence[Shelf]
     known: dict[UUID, Release]
     documents: Sequence[Document]
     lists: Mapping[str, tuple[str, bytes]]
@@ -68,6 +60,7 @@ class _Snapshot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Swap:
     generation: Generation
+    slots: Slots
     documents: Sequence[Document]
     stale_paths: Sequence[str]
     updates: dict[tuple[str, str], datetime]
@@ -103,14 +96,16 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     generation = stored.find_generation(tx)
     redraw = generation is None or generation.digest != feeds.digest_of(profile)
     changes, dropped = _read_changes(tx)
-    position = (generation.position if generation else 0) + sum(1 for change in changes if change.before is None)
-    shelves = _read_shelves(tx, profile, changes, redraw, position // ARCHIVE_ENTRIES * ARCHIVE_ENTRIES)
+    categories = {term for change in changes for term in change.categories}.union(profile.categories if redraw else ())
+    last = numbered.find_last_numbers(tx, categories) | {listings.ALL: generation.position if generation else 0}
+    slots = give_slots(changes, last)
+    shelves = read_shelves(tx, profile, changes, redraw, slots)
     known = releases.list_public(tx, {release_id for shelf in shelves for release_id in shelf.live})
     paths = [feeds.feed_path(shelf.language, shelf.category, name) for shelf in shelves for name in FORMATS]
     # They depend on nothing but the profile.
     lists = directory.render_lists(profile) if redraw else {}
     return _Snapshot(
-        generation=generation, redraw=redraw, changes=changes, dropped=dropped, shelves=shelves,
+        generation=generation, redraw=redraw, changes=changes, dropped=dropped, slots=slots, shelves=shelves,
         known={release.id: release for release in known},
         documents=stored.list_documents(tx, [*paths, *lists]), lists=lists, paths=stored.list_paths(tx),
     )
@@ -122,8 +117,9 @@ def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event]]:
     waiting = events.list_unpublished_of(tx, ids)
     public = {release.id: release for release in releases.list_public(tx, ids)}
     shown, dropped = coalesce(waiting, public)
+    numbers = numbered.list_numbers(tx, ids)
     changes = [
-        Change(event=event, release=release, before=public.get(release.id))
+        Change(event=event, release=release, before=public.get(release.id), numbers=numbers[release.id])
         for event in shown
         if event.release_id and event.revision
         and (release := releases.find_revision(tx, event.release_id, event.revision))
@@ -131,32 +127,11 @@ def _read_changes(tx: Transaction) -> tuple[list[Change], list[Event]]:
     return changes, dropped
 
 
-def _read_shelves(
-    tx: Transaction, profile: Profile, changes: Sequence[Change], redraw: bool, archived: int
-) -> list[_Shelf]:
-    """The feeds that this swap may change. `archived` is the last position that an archive holds."""
-    languages = {tag for change in changes for tag in change.languages}
-    categories = {category for change in changes for category in change.categories}
-    updates, limit = listings.feed_updates(tx), profile.feed_entries + len(changes)
-    shelves = []
-    for category in (listings.ALL, *profile.categories):
-        for language in profile.languages:
-            touched = language.tag in languages and category in {listings.ALL, *categories}
-            if redraw or touched:
-                live = set(listings.newest_ids(tx, category, language.tag, limit=limit))
-                # The current feed holds at least all that no archive does (RFC 5005 section 4).
-                live |= set() if category else set(listings.ids_after(tx, language.tag, archived))
-                gone = listings.newest_withdrawn(tx, category, language.tag, limit=profile.feed_entries)
-                updated = updates.get((category, language.tag))
-                shelves.append(_Shelf(category, language, sorted(live), gone, updated))
-    return shelves
-
-
 def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
     last = snapshot.generation
     begin = next_stamp(Stamp(last.published_at, last.position, last.swapped_at) if last else None, now)
     changes, end = stamp_changes(snapshot.changes, begin)
-    shown = [_list_shelf(shelf, changes, snapshot.known, profile, end) for shelf in snapshot.shelves]
+    shown = [list_shelf(shelf, changes, snapshot.known, profile, end) for shelf in snapshot.shelves]
     rendered, broken = feeds.render_documents(profile, shown)
     rendered |= snapshot.lists
     generation = Generation(
@@ -165,7 +140,7 @@ def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
         redrawn_at=end.second if snapshot.redraw or not last else last.redrawn_at,
     )
     return _Swap(
-        generation=generation,
+        generation=generation, slots=snapshot.slots,
         documents=feeds.advertise(profile, feeds.swap_documents(rendered, snapshot.documents, end.second)),
         stale_paths=sorted(snapshot.paths - set(rendered)) if snapshot.redraw else (),
         updates={(listing.category, listing.language.tag): listing.updated for listing in shown},
@@ -175,48 +150,16 @@ def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
     )
 
 
-def _list_shelf(
-    shelf: _Shelf, changes: Sequence[Change], known: dict[UUID, Release], profile: Profile, end: Stamp
-) -> Listing:
-    """What the feed shows after the swap: the newest changes first, however old the release is."""
-    most = profile.feed_entries
-    here = [change for change in changes if _concerns(change, shelf)]
-    changed = {change.release.id for change in here}
-    live = [known[release_id] for release_id in shelf.live if release_id not in changed and release_id in known]
-    live += [change.release for change in here if not change.withdraws and _belongs(change.release, shelf)]
-    live.sort(key=lambda release: release.updated_in(shelf.language.tag), reverse=True)
-    gone = [(change.release.id, change.release.updated_at) for change in reversed(here) if change.withdraws]
-    archives = 0 if shelf.category else end.position // ARCHIVE_ENTRIES
-    unarchived = [
-        release for release in live[most:]
-        if not shelf.category and (release.position or 0) > archives * ARCHIVE_ENTRIES
-    ]
-    moments = [change.release.updated_in(shelf.language.tag) for change in here]
-    return Listing(
-        category=shelf.category, language=shelf.language, releases=live[:most] + unarchived,
-        withdrawn=[*gone, *(pair for pair in shelf.withdrawn if pair[0] not in changed)][:most],
-        updated=max([*moments, *filter(None, [shelf.updated])], default=end.instant), archives=archives,
-    )
-
-
-def _concerns(change: Change, shelf: _Shelf) -> bool:
-    return any(_belongs(side, shelf) for side in (change.before, change.release) if side)
-
-
-def _belongs(release: Release, shelf: _Shelf) -> bool:
-    return shelf.language.tag in release.languages and (
-        not shelf.category or shelf.category in release.categories
-    )
-
-
 def _write_swap(tx: Transaction, swap: _Swap, now: datetime) -> None:
     stored.replace_documents(tx, swap.documents)
     stored.remove_documents(tx, swap.stale_paths)
     hub.announce(tx, swap.documents, swap.generation.swapped_at, now)
     hub.retire_topics(tx, swap.stale_paths, now)
-    shown = [change.release for change in swap.shown]
-    releases.make_public(tx, shown)
-    listings.replace_listings(tx, shown)
+    releases.make_public(tx, [change.release for change in swap.shown])
+    listed, second = [(change.release, change.listed_in) for change in swap.shown], swap.generation.swapped_at
+    listings.replace_listings(tx, listed)
+    numbered.insert_slots(tx, swap.slots.new, second)
+    numbered.settle_slots(tx, listed, second)
     listings.keep_feed_updates(tx, swap.updates)
     events.mark_published(tx, [change.event for change in swap.shown], now)
     events.drop(tx, [event.id for event in swap.dropped], now)

@@ -291,6 +291,7 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "name": [f"{feed}.{format}" for feed in feeds for format in (*FORMATS, "xml")],
         "format": [*FORMATS],
         "number": [1, 2],
+        "category": [*profile.categories, slug],
         "slug": [*room.slugs, *secrets, "nothing"],
         "code": [*named, "nothing"],
         "filename": ["diglot.css", slug],

@@ -56,6 +56,7 @@ ROUTES = {
     "/feeds/{language}.{format}": {"get"},
     "/feeds/{language}/archive/{number}.{format}": {"get"},
     "/feeds/{language}/{category}.{format}": {"get"},
+    "/feeds/{language}/{category}/archive/{number}.{format}": {"get"},
     "/healthz": {"get"},
     "/unsubscribe/{token}": {"get", "post"},
     "/media/{file_name}": {"get"},

@@ -26,14 +26,14 @@ class Place:
     updated_at: datetime
 
 
-def replace_listings(tx: sa.Connection, shown: Sequence[Release]) -> None:
-    """List these where their languages and categories say, and nowhere else."""
-    tx.execute(listings.delete().where(listings.c.release_id.in_([release.id for release in shown])))
+def replace_listings(tx: sa.Connection, shown: Sequence[tuple[Release, Sequence[str]]]) -> None:
+    """List each of these in its languages and in these categories, and nowhere else."""
+    tx.execute(listings.delete().where(listings.c.release_id.in_([release.id for release, _ in shown])))
     rows = [
         {"category": category, "language": language, "position": release.position, "release_id": release.id,
          "updated_at": release.updated_in(language), "withdrawn_at": release.withdrawn_at}
-        for release in shown if release.position
-        for language in release.languages for category in (ALL, *release.categories)
+        for release, categories in shown if release.position
+        for language in release.languages for category in (ALL, *categories)
     ]
     if rows:
         tx.execute(listings.insert(), rows)
@@ -51,6 +51,11 @@ def newest_ids(tx: sa.Connection, category: str, language: str, *, limit: int) -
 def ids_after(tx: sa.Connection, language: str, position: int) -> list[uuid.UUID]:
     """The live ones that went public after this position."""
     return _ids(tx, _live(ALL, language).where(listings.c.position > position))
+
+
+def ids_at(tx: sa.Connection, category: str, language: str, positions: Sequence[int]) -> list[uuid.UUID]:
+    """The live ones that went public at these positions."""
+    return _ids(tx, _live(category, language).where(listings.c.position.in_(positions)))
 
 
 def page_ids(tx: sa.Connection, language: str, *, limit: int, before: int | None) -> list[uuid.UUID]:

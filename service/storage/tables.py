@@ -126,6 +126,17 @@ sa.Index(
     sqlite_where=listings.c.withdrawn_at.is_not(None), postgresql_where=listings.c.withdrawn_at.is_not(None),
 )
 
+# What the archives of a category are cut by: a number is given once, in the order in which releases first went public
+# in it, and kept though the release leaves. What `left_at` has a second was taken out by a correction then.
+slots = sa.Table(
+    "slots", metadata,
+    sa.Column("category", sa.String(120), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("release_id", sa.ForeignKey("releases.id"), nullable=False),
+    sa.Column("left_at", Instant),
+    sa.UniqueConstraint("release_id", "category"),
+)
+
 # When a feed last changed in what it shows, a removal among it (RFC 4287 section 4.2.15).
 feeds = sa.Table(
     "feeds", metadata,

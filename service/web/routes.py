@@ -41,14 +41,17 @@ def feed(name: str = "", url_name: str = "") -> Response:
 
 
 @blueprint.get("/feeds/<url_name>/archive/<int:number>.<format>")
-def archive(url_name: str, number: int, format: str) -> Response:
+@blueprint.get("/feeds/<url_name>/<category>/archive/<int:number>.<format>")
+def archive(url_name: str, number: int, format: str, category: str = listings.ALL) -> Response:
     if former := _former_feed():
         return former
     kept = services().memory.find(request.path)
     drawn = kept.representations.document if kept else None
     language = _language(url_name)
-    with services().drawing_room.draw(language.tag):
-        found = find_archive(services().storage, services().profile, language, number, format, drawn)
+    with services().drawing_room.draw(f"{language.tag}/{category}" if category else language.tag):
+        found = find_archive(
+            services().storage, services().profile, language, number, format, drawn, category=category
+        )
     return _hand_out(*found) if found else abort(404)
 
 

@@ -49,15 +49,19 @@ def test_a_list_changes_with_the_profile_and_not_with_the_news(
     assert after["/feeds/en.opml"].last_modified == before["/feeds/en.opml"].last_modified
 
 
+RENAMED = {"cn": "zh", "en/trips": "en/visits"}
+
+
 @pytest.mark.parametrize("rest", [".atom", ".rss", ".json", "/archive/1.atom"])
 def test_a_reader_of_a_former_feed_is_told_where_it_is_or_that_it_ended(
     drawn: FlaskClient, services: Services, rest: str
 ) -> None:
-    profile = dataclasses.replace(services.profile, retired_feeds=("de", "en/old"), renamed_feeds={"cn": "zh"})
+    profile = dataclasses.replace(services.profile, retired_feeds=("de", "en/old"), renamed_feeds=RENAMED)
     client = create_app(dataclasses.replace(services, profile=profile)).test_client()
-    moved = client.get(f"/feeds/cn{rest}")
-    assert (moved.status_code, moved.headers["Location"]) == (301, f"/feeds/zh{rest}")
-    for name in ("de",) if "archive" in rest else profile.retired_feeds:
+    for name, new in RENAMED.items():
+        moved = client.get(f"/feeds/{name}{rest}")
+        assert (moved.status_code, moved.headers["Location"]) == (301, f"/feeds/{new}{rest}")
+    for name in profile.retired_feeds:
         ended = client.get(f"/feeds/{name}{rest}", headers={"Accept-Language": "zh"})
         assert (ended.status_code, ended.json["code"]) == (410, "feed_retired")
         assert "停用" in ended.json["title"]
@@ -98,6 +102,7 @@ DRAWN = {
     "sitemaps": ["/sitemap.xml", "/sitemaps/1.xml"],
     "en": ["/feeds/en/archive/1.atom", "/feeds/en/archive/1.json"],
     "zh-Hans": ["/feeds/zh/archive/1.json", "/feeds/zh/archive/2.atom"],
+    "en/visits": ["/feeds/en/visits/archive/1.atom", "/feeds/en/visits/archive/1.json"],
 }
 
 

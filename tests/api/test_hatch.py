@@ -50,7 +50,7 @@ def test_a_document_that_was_asked_for_before_needs_no_flask(
 
 @pytest.mark.parametrize(("method", "path"), [
     ("POST", "/feeds/zh.atom"), ("OPTIONS", "/feeds/zh.atom"), ("GET", "/feeds/zh.xml"), ("GET", "/zh/"),
-    ("GET", "/feeds/zh/archive/1.atom"), ("GET", "/feeds/zh.atom?x=1"),
+    ("GET", "/feeds/zh/archive/1.atom"), ("GET", "/feeds/zh/visits/archive/1.atom"), ("GET", "/feeds/zh.atom?x=1"),
 ])
 def test_all_else_goes_to_flask(
     hatch: tuple[Client, Served], services: Services, clock: StoppedClock, method: str, path: str

@@ -86,7 +86,7 @@ def test_old_releases_stay_what_they_were(room: Room) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("name", ["{}", "{}/visits", "{}/archive/1"])
+@pytest.mark.parametrize("name", ["{}", "{}/visits", "{}/archive/1", "{}/visits/archive/1"])
 def test_its_feeds_are_there_valid_and_empty(room: Room, language: Language, name: str) -> None:
     name = name.format(language.url_name)
     atom = etree.fromstring(room.client.get(f"/feeds/{name}.atom").data)
@@ -117,7 +117,7 @@ def test_a_published_release_is_given_an_edition(room: Room, language: Language)
     answer = room.add(0, language)
     assert (answer.status_code, answer.json["state"], answer.json["revision"]) == (200, "corrected", 2)
     name, slug = language.url_name, room.old[0]["slug"]
-    for feed in (name, f"{name}/visits", f"{name}/archive/1"):
+    for feed in (name, f"{name}/visits", f"{name}/archive/1", f"{name}/visits/archive/1"):
         assert [item["title"] for item in room.items(feed)] == [EDITIONS[language.tag]["headline"]]
     assert room.client.get(f"/{name}/releases/{slug}").status_code == 200
     assert f'hreflang="{language.tag}"' in room.client.get(f"/zh/releases/{slug}").text

@@ -27,6 +27,21 @@ def test_in_a_full_room_a_feed_has_a_second_place_no_more_and_a_first_one_still(
         pass
 
 
+def test_names_that_callers_made_up_are_not_kept() -> None:
+    room = DrawingRoom()
+    with room.draw("en/none"), room.draw("en/none"):
+        pass
+    assert not room._drawn
+
+
+def test_many_feeds_that_are_drawn_once_each_leave_threads_free() -> None:
+    room = DrawingRoom(most=1, most_of_one=1, most_ever=3)
+    with room.draw("en"), room.draw("en/visits"), room.draw("en/events"), pytest.raises(Overloaded), room.draw("zh"):
+        pass
+    with room.draw("zh"):
+        pass
+
+
 def test_a_place_is_free_again_also_after_a_failure() -> None:
     room = DrawingRoom(most=1, most_of_one=1)
     for _ in range(3):

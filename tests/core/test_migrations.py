@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,17 +11,19 @@ import alembic.command
 import alembic.config
 import pytest
 import sqlalchemy as sa
+from lxml import etree
 
 from service import releases as core
 from service.archives import find_archive
 from service.clock import new_id
 from service.config import Profile
-from service.feeds import entry_id
-from service.model import EventType, ReleaseState, Withdrawal
+from service.feeds import digest_of, entry_id
+from service.model import Draft, EventType, Release, ReleaseState, Withdrawal
 from service.publishing import publish_due
 from service.storage import Storage, events, listings, releases, tables
 from service.storage import feeds as stored
-from tests.conftest import StoppedClock
+from tests.conftest import VAULT, StoppedClock
+from tests.core.newsroom import TOMBSTONE, Newsroom, link
 from tests.factories import make_desk
 
 
@@ -29,6 +32,17 @@ def storage(database_url: str) -> Any:
     storage = Storage(database_url)
     migrate(storage, "0001")
     yield storage
+    storage.close()
+
+
+@pytest.fixture
+def newsroom(database_url: str, profile: Profile, clock: StoppedClock, draft: Draft) -> Any:
+    """One of today."""
+    storage = Storage(database_url, vault=VAULT)
+    storage.migrate()
+    room = Newsroom(storage, profile, clock, draft)
+    room.swap()
+    yield room
     storage.close()
 
 
@@ -132,11 +146,55 @@ def test_what_was_public_can_be_corrected_withdrawn_and_archived(
     )
     clock.advance(seconds=2)
     publish_due(storage, profile, clock)
-    found = find_archive(storage, profile, profile.languages[1], 1, "json")
-    assert found
-    archive = found[1]
-    assert [item["title"] for item in json.loads(archive.body)["items"]] == [f"r{n} 1" for n in range(24, 0, -1)]
-    assert archive.last_modified == clock().replace(microsecond=0)
+    for category in ("", "events"):
+        found = find_archive(storage, profile, profile.languages[1], 1, "json", category=category)
+        assert found
+        archive = found[1]
+        assert [item["title"] for item in json.loads(archive.body)["items"]] == [f"r{n} 1" for n in range(24, 0, -1)]
+        assert archive.last_modified == clock().replace(microsecond=0)
+
+
+def test_each_category_numbers_what_is_public_in_it_and_leads_to_its_archives(newsroom: Newsroom) -> None:
+    """In the order of publication; with the withdrawn, and without what left it before or never showed."""
+    def accept(count: int, *categories: str) -> list[Release]:
+        newsroom.draft = dataclasses.replace(newsroom.draft, categories=categories)
+        return [newsroom.accept() for _ in range(count)]
+
+    def events(number: int) -> Any:
+        profile = newsroom.profile
+        found = find_archive(newsroom.storage, profile, profile.languages[1], number, "atom", category="events")
+        return etree.fromstring(found[1].body) if found else None
+
+    [late], draft, held = accept(1, "visits"), newsroom.accept(ReleaseState.DRAFT), accept(27, "visits", "events")
+    newsroom.swap()
+    newsroom.draft = dataclasses.replace(newsroom.draft, categories=("events",))
+    newsroom.correct(late)
+    newsroom.withdraw(held[3])
+    newsroom.draft = dataclasses.replace(newsroom.draft, categories=("visits",))
+    newsroom.correct(held[5])
+    newsroom.swap()
+    newsroom.draft = dataclasses.replace(newsroom.draft, categories=("events",))
+    newsroom.correct(draft)
+    newsroom.move(core.publish_release, draft)
+    newsroom.swap()
+    migrate(newsroom.storage, "0012", down=True)
+    with newsroom.storage.write() as tx:
+        # Whoever ran until now drew feeds that lead to no archive, by this profile.
+        tx.execute(tables.documents.delete())
+        tx.execute(tables.generations.update().values(digest=digest_of(newsroom.profile)))
+    newsroom.storage.migrate()
+    newsroom.swap()
+    first, entry = events(1), "{http://www.w3.org/2005/Atom}entry/{http://www.w3.org/2005/Atom}id"
+    shown = [late, *held[:3], held[4], *held[6:26]]
+    assert [each.text for each in reversed(first.findall(entry))] == [entry_id(each.id, "en") for each in shown[:24]]
+    assert [stone.get("ref") for stone in first.findall(TOMBSTONE)] == [entry_id(held[3].id, "en")]
+    assert events(2) is None
+    assert link(newsroom.atom("en/events"), "prev-archive") == link(first, "self")
+    accept(22, "events")
+    newsroom.swap()
+    second = events(2)
+    assert second.findall(entry)[-3].text == entry_id(draft.id, "en"), "after two that went public before it"
+    assert etree.tostring(events(1)) == etree.tostring(first)
 
 
 def test_an_empty_newsroom_is_brought_forward_too(storage: Storage, profile: Profile, clock: StoppedClock) -> None:

@@ -28,7 +28,10 @@ class Words:
 
 @dataclass
 class Known:
-    """One release. ``shown`` counts its public revision, ``turn`` orders the changes that readers saw."""
+    """One release. ``shown`` counts its public revision, ``turn`` orders the changes that readers saw.
+
+    It was shown in the categories that it ``left``, and is no more.
+    """
 
     id: str
     slug: str
@@ -42,6 +45,7 @@ class Known:
     position: int | None = None
     gone: bool = False
     successor: Known | None = None
+    left: set[str] = field(default_factory=set)
 
     @property
     def words(self) -> Words:
@@ -61,6 +65,8 @@ class Model:
         self.releases: list[Known] = []
         self.audit: list[tuple[str, str, int]] = []
         self.to_plan: list[tuple[Known, int, bool]] = []
+        # By category, "" of all: what was ever shown there, in the order in which it came.
+        self.slots: dict[str, list[Known]] = {"": []}
         self.position = self._turn = self._count = 0
 
     def move(self, release: Known, name: str) -> None:
@@ -95,9 +101,20 @@ class Model:
             release.position = self.position
             release.first_shown = len(release.revisions)
         release.shown, release.gone = len(release.revisions), release.state == "withdrawn"
+        self._settle(release)
         self.note("withdrawal_went_public" if release.gone else action, release)
         self.to_plan.append((release, release.shown, release.gone))
         return True
+
+    def _settle(self, release: Known) -> None:
+        """Where its categories say; and a withdrawal is told of wherever it ever was."""
+        seen = {category for category, slots in self.slots.items() if release in slots}
+        here = seen if release.gone else {"", *release.words.categories}
+        for category in here:
+            slots = self.slots.setdefault(category, [])
+            if release not in slots:
+                slots.append(release)
+        release.left = {category for category, slots in self.slots.items() if release in slots} - here
 
     def live(self, category: str = "") -> list[Known]:
         """Newest change first."""
@@ -106,17 +123,20 @@ class Model:
 
     def feed(self, category: str, most: int, archive_size: int) -> list[Known]:
         live = self.live(category)
-        archived = self.position // archive_size * archive_size
-        return live[:most] + [r for r in live[most:] if not category and (r.position or 0) > archived]
+        unarchived = self.slots.get(category, [])[self.archives(category, archive_size) * archive_size:]
+        return live[:most] + [r for r in live[most:] if r in unarchived]
+
+    def archives(self, category: str, size: int) -> int:
+        return len(self.slots.get(category, [])) // size
 
     def stones(self, category: str, most: int) -> list[Known]:
-        found = [r for r in self.releases if r.gone and (not category or category in r.words.categories)]
+        found = [r for r in self.slots.get(category, []) if r.gone]
         return sorted(found, key=lambda release: -release.turn)[:most]
 
-    def archive(self, number: int, size: int) -> list[Known]:
-        """Newest position first, the withdrawn among them."""
-        span = range((number - 1) * size + 1, number * size + 1)
-        return sorted((r for r in self.releases if r.position in span), key=lambda release: -(release.position or 0))
+    def archive(self, category: str, number: int, size: int) -> list[Known]:
+        """The last that came first, the withdrawn among them."""
+        held = self.slots[category][(number - 1) * size:number * size]
+        return [release for release in reversed(held) if category not in release.left]
 
     def listed(self) -> list[Known]:
         return sorted((r for r in self.releases if r.is_live), key=lambda release: -(release.position or 0))

@@ -41,14 +41,11 @@ class Public:
         for name, tag in TAGS.items():
             for category in ("", *self.room.profile.categories):
                 self._check_feed(name, tag, category)
+                self._check_archives(name, tag, category)
             slugs = [known.slug for known in self.model.listed()][:25]
             assert readers.read_list(self.seen[f"/{name}/"]) == slugs
             for known in watched:
                 self._check_page(name, known)
-            for number in range(1, self.model.position // ARCHIVE_ENTRIES + 1):
-                self._check_archive(name, tag, number)
-            missing = f"/feeds/{name}/archive/{self.model.position // ARCHIVE_ENTRIES + 1}.atom"
-            assert self._fetch(missing).status == 404
 
     def _check_validators(self, path: str, before: readers.Answer | None, answer: readers.Answer) -> None:
         if before is None or "/feeds/" not in path:
@@ -103,10 +100,16 @@ class Public:
         else:
             assert (answer.status, answer.caching) == (404, "no-store")
 
-    def _check_archive(self, name: str, tag: str, number: int) -> None:
-        held = self.model.archive(number, ARCHIVE_ENTRIES)
+    def _check_archives(self, name: str, tag: str, category: str) -> None:
+        feed, count = f"/feeds/{name}/{category}".rstrip("/"), self.model.archives(category, ARCHIVE_ENTRIES)
+        assert self._fetch(f"{feed}/archive/{count + 1}.atom").status == 404
+        for number in range(1, count + 1):
+            self._check_archive(f"{feed}/archive/{number}", tag, self.model.archive(category, number, ARCHIVE_ENTRIES))
+
+    def _check_archive(self, path: str, tag: str, held: Sequence[Known]) -> None:
+        name = path.split("/")[2]
         for format in ("atom", "json"):
-            shown = readers.read(self.seen[f"/feeds/{name}/archive/{number}.{format}"], format)
+            shown = readers.read(self.seen[f"{path}.{format}"], format)
             assert [(item.id, item.title) for item in shown.items] == [
                 (entry_id(known.id, tag), known.words.headlines[name]) for known in held if not known.gone
             ]
@@ -114,10 +117,13 @@ class Public:
                 assert list(shown.stones) == [entry_id(known.id, tag) for known in held if known.gone]
 
     def _paths(self, watched: Sequence[Known]) -> list[str]:
-        archives = [f"archive/{number}" for number in range(1, self.model.position // ARCHIVE_ENTRIES + 1)]
+        archives = [
+            f"{category and '/'}{category}/archive/{number}" for category in ("", *self.room.profile.categories)
+            for number in range(1, self.model.archives(category, ARCHIVE_ENTRIES) + 1)
+        ]
         kinds = [f".{format}" for format in ("atom", "rss", "json")]
         feeds = [kind for each in self.room.profile.categories for kind in (f"/{each}{kind}" for kind in kinds)]
-        feeds += kinds + [f"/{archive}.{format}" for archive in archives for format in ("atom", "json")]
+        feeds += kinds + [f"{archive}.{format}" for archive in archives for format in ("atom", "json")]
         pages = [f"/releases/{known.slug}" for known in watched]
         return [f"/feeds/{name}{feed}" for name in TAGS for feed in feeds] + [
             f"/{name}{page}" for name in TAGS for page in ("/", *pages)

@@ -60,10 +60,10 @@ class Life(RuleBasedStateMachine):
         self._accept("scheduled", categories, self.room.later(seconds))
 
     @precondition(lambda self: len(self.model.releases) < 2 * ARCHIVE_ENTRIES)
-    @rule()
-    def accept_many(self) -> None:
+    @rule(categories=CATEGORIES)
+    def accept_many(self, categories: tuple[str, ...]) -> None:
         for _ in range(ARCHIVE_ENTRIES // 2 + 1):
-            self._accept("published", ())
+            self._accept("published", categories)
 
     @precondition(lambda self: self.model.releases)
     @rule(pick=PICK, how=st.sampled_from(["all", "one", "none", "categories"]), unaffected=st.booleans(),

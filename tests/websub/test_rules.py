@@ -63,7 +63,7 @@ def test_a_longer_secret_is_refused(profile: Profile, secret: str, code: str) ->
 @pytest.mark.parametrize("topic", [
     "/feeds/en.atom", "{}/feeds/en.atom/", "{}/feeds/EN.atom", "{}/feeds/en.atom?x=1", "{}/feeds/en.atom#x", "{}",
     "{}/feeds/en/archive/1.atom", "{}/feeds.opml", "{}/en/", "{}/feeds/en/none.atom", "https://other.example/feeds/en.atom",
-    "{}/feeds/en%2Eatom", "{}/feeds/en.atom\0",
+    "{}/feeds/en/visits/archive/1.atom", "{}/feeds/en%2Eatom", "{}/feeds/en.atom\0",
 ])
 def test_a_topic_is_the_very_address_of_a_feed(profile: Profile, topic: str) -> None:
     assert faults(profile, topic=topic.format(profile.base_url)) == [("topic", "unknown_topic")]

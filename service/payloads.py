@@ -22,6 +22,7 @@ from service.model import (
     Tombstone,
     Variant,
 )
+from service.notes import notes_in
 from service.release_media import media_in
 from service.text import count_characters, count_words
 from service.views import iso, list_successor_urls, view_public_release, view_withdrawal
@@ -94,7 +95,7 @@ def _news_item(event: Event, release: Release, tag: str, profile: Profile) -> ni
     edition = release.edition(tag)
     assert edition
     # Of a revision that nobody outside has seen there is nothing to note.
-    note = release.change_note if event.type is EventType.RELEASE_CORRECTED else {}
+    note = notes_in(release, tag, profile) if event.type is EventType.RELEASE_CORRECTED else ""
     return replace(
         _bare_item(release, tag, profile, note), headline=edition.headline, summary=edition.summary,
         dateline=edition.dateline, text=edition.body_text, html=edition.body_html,
@@ -107,17 +108,17 @@ def _gone_item(event: Event, release: Release, tag: str, profile: Profile) -> ni
     reason = release.withdrawal.reason if release.withdrawal else {}
     gone_at = release.withdrawn_at or event.created_at
     return replace(
-        _bare_item(release, tag, profile, reason), updated=gone_at, is_canceled=True,
+        _bare_item(release, tag, profile, profile.text_in(reason, tag)), updated=gone_at, is_canceled=True,
         successor_url=list_successor_urls(release, profile).get(tag),
     )
 
 
-def _bare_item(release: Release, tag: str, profile: Profile, note: Mapping[str, str]) -> ninjs.NewsItem:
+def _bare_item(release: Release, tag: str, profile: Profile, note: str) -> ninjs.NewsItem:
     language = profile.find_language(tag)
     return ninjs.NewsItem(
         id=entry_id(release.id, tag), release_id=release.id.urn, revision=release.revision, language=tag,
         slug=release.slug, published=release.published_at or release.updated_at, updated=release.updated_at,
-        publisher=profile.text_in(profile.name, tag), note=profile.text_in(note, tag),
+        publisher=profile.text_in(profile.name, tag), note=note,
         page_url=profile.page_url(language, release.slug) if language else None,
         categories={term: category_name(profile, tag, term) for term in release.categories},
     )

@@ -144,6 +144,8 @@ class Release:
     position: int | None = None
     modified_at: datetime | None = None
     edition_updates: Mapping[str, datetime] = field(default_factory=dict)
+    # Where partners are told: of the revisions that went public together with this one, the oldest first.
+    earlier_notes: tuple[Mapping[str, str], ...] = ()
 
     def updated_in(self, language: str) -> datetime:
         """When readers of one edition last saw it change (RFC 4287 section 4.2.15): another's correction is none."""

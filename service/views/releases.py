@@ -8,6 +8,7 @@ from typing import Any
 from service.config import Profile, script_of
 from service.diffs import EditionDiff
 from service.model import AuditEntry, Edition, Release, ReleaseMedium, Revision, StoredMedium, Warning, Withdrawal
+from service.notes import notes_by_language
 from service.release_media import PATH
 from service.text import count_characters, count_words
 from service.views.instants import iso
@@ -46,7 +47,7 @@ def view_public_release(
         "languages": list(languages),
         **_content(release, languages, profile),
         # Of a revision that nobody outside has seen there is nothing to note.
-        "change_note": dict(release.change_note) if is_correction else {},
+        "change_note": notes_by_language(release) if is_correction else {},
     }
 
 

@@ -19,6 +19,12 @@ class PreconditionRequired(DiglotError):
     code = "precondition_required"
 
 
+class NoStrongTag(DiglotError):
+    """If-Match holds nothing that can be compared strongly (RFC 9110 section 8.8.3.2). ``revision`` is the newest."""
+
+    code = "no_strong_tag"
+
+
 def release_etag(release: Release, view: Mapping[str, Any]) -> str:
     """The revision and a digest of all that is shown: other bytes, another tag (RFC 9110 section 8.8.1).
 
@@ -38,7 +44,8 @@ def read_if_match() -> Callable[[int], bool]:
     """Whether a revision is one that the caller expects; without the header, any is.
 
     RFC 9110 section 13.1.1, but that a tag stands for its revision: a schedule, a swap or a withdrawal between reading
-    and writing changes nothing that would be overwritten. The revision alone, ``"3"``, is as good.
+    and writing changes nothing that would be overwritten. The revision alone, ``"3"``, is as good. To ask it raises
+    NoStrongTag where the header holds weak tags alone, or none.
     """
     if "If-Match" not in request.headers:
         return lambda revision: True
@@ -54,4 +61,6 @@ def require_if_match(release: Release) -> Callable[[int], bool]:
 
 def _is_expected(revision: int) -> bool:
     expected = request.if_match
+    if not (expected.star_tag or expected.as_set()):
+        raise NoStrongTag(revision=revision)
     return expected.star_tag or any(tag.partition(".")[0] == str(revision) for tag in expected)

@@ -75,6 +75,25 @@ def test_the_tag_differs_with_the_language_that_warnings_are_told_in(desk: Desk)
     assert chinese.headers["Vary"] == "Accept-Language"
 
 
+def test_a_weak_tag_is_told_as_such(desk: Desk) -> None:
+    """RFC 9110 section 13.1.1: it never matches, however new it is. To say that somebody was faster would be untrue."""
+    made = desk.ask("POST", "/v1/releases", desk.document)
+    weak = f"W/{made.headers['ETag']}"
+    for words, without in (("en", "without W/"), ("zh", "去掉 W/")):
+        for name, body in (("withdraw", {"reason": REASON}), ("publish", None)):
+            answer = desk.move(made.json, name, body, if_match=weak, accept_language=words)
+            assert (answer.status_code, answer.json["code"]) == (412, "no_strong_tag")
+            assert without in answer.json["detail"] and '"1"' in answer.json["detail"]
+    assert desk.get(f"/v1/releases/{made.json['id']}").json["state"] == "published"
+
+
+def test_what_is_not_there_matches_nothing(desk: Desk) -> None:
+    """RFC 9110 section 13.2.1: what would fail without the condition fails as it would without."""
+    missing = {"id": "0193588a-5f5c-7c3e-9d1b-0123456789ab"}
+    for tag in ("*", '"1"', 'W/"1"'):
+        assert desk.put(missing, desk.document, if_match=tag).status_code == 404
+
+
 def revision_in(answer: Any) -> str:
     found = re.fullmatch(r'"(\d+)\.[0-9a-f]{16}"', answer.headers["ETag"])
     assert found
@@ -82,9 +101,13 @@ def revision_in(answer: Any) -> str:
 
 
 @pytest.mark.parametrize(("if_match", "status", "code"), [
-    (None, 428, "precondition_required"), ('"1"', 412, "precondition_failed"), ('W/"2"', 412, "precondition_failed"),
-    ("", 412, "precondition_failed"), ('"7", "9"', 412, "precondition_failed"), ('"1", "2"', 200, None),
-    ("*", 200, None),
+    (None, 428, "precondition_required"), ('"1"', 412, "precondition_failed"),
+    ('"7", "9"', 412, "precondition_failed"), ('"1", "2"', 200, None), ('"1" ,\t, "2.0f", "x,\\"', 200, None),
+    ('"1", W/"2"', 412, "precondition_failed"), ('W/"1", "2"', 200, None), ("*", 200, None),
+    # No list may hold it, and in quotation marks it is a tag like any other.
+    ('"1", *', 412, "precondition_failed"), ('"*"', 412, "precondition_failed"),
+    ('W/"2"', 412, "no_strong_tag"), ('W/"2", W/"1"', 412, "no_strong_tag"), ("W/*", 412, "no_strong_tag"),
+    ("", 412, "no_strong_tag"), (" , ", 412, "no_strong_tag"), ('"2', 412, "no_strong_tag"),
 ])
 def test_nobody_overwrites_what_they_have_not_seen(
     desk: Desk, if_match: str | None, status: int, code: str | None

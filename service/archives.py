@@ -35,6 +35,7 @@ def find_archive(
             (release.id, release.withdrawn_at) for release in held
             if release.withdrawn_at and release.edition(language.tag)
         ],
+        withdrawals={release.id: release.withdrawal for release in held if release.withdrawal},
         updated=max((release.updated_in(language.tag) for release in held), default=generation.published_at),
     )
     return generation.number, render_archive(profile, listing, format, modified)

@@ -19,12 +19,12 @@ from service.model import (
     Payload,
     Release,
     Subscription,
-    Tombstone,
     Variant,
 )
 from service.notes import notes_in
 from service.release_media import media_in
 from service.text import count_characters, count_words
+from service.tombstones import make_tombstone
 from service.views import iso, list_successor_urls, view_public_release, view_withdrawal
 
 
@@ -80,7 +80,9 @@ def _make_atom(event: Event, release: Release, languages: Sequence[str], profile
         return Payload(atomentry.MEDIA_TYPE, atomentry.render_entry(make_feed(profile, listing)))
     gone_at = release.withdrawn_at or event.created_at
     feed = make_feed(profile, Listing(category="", language=language, releases=[], updated=gone_at))
-    tombstones = tuple(Tombstone(entry_id(release.id, tag), gone_at) for tag in languages)
+    tombstones = tuple(
+        make_tombstone(profile, tag, entry_id(release.id, tag), gone_at, release.withdrawal) for tag in languages
+    )
     return Payload(f"{FORMATS['atom']};type=feed", render(replace(feed, tombstones=tombstones), "atom"))
 
 
@@ -109,7 +111,7 @@ def _gone_item(event: Event, release: Release, tag: str, profile: Profile) -> ni
     gone_at = release.withdrawn_at or event.created_at
     return replace(
         _bare_item(release, tag, profile, profile.text_in(reason, tag)), updated=gone_at, is_canceled=True,
-        successor_url=list_successor_urls(release, profile).get(tag),
+        successor_url=list_successor_urls(release.withdrawal, profile).get(tag),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from service.clock import Clock
 from service.config import Language, Profile
 from service.feeds import ARCHIVE_ENTRIES, Listing
 from service.formats import FORMATS
-from service.model import Document, Event, EventType, Release
+from service.model import Document, Event, EventType, Release, Withdrawal
 from service.storage import Storage, Transaction, events, listings, releases
 from service.storage import feeds as stored
 from service.storage.feeds import Generation
@@ -60,6 +60,7 @@ class _Snapshot:
     dropped: Sequence[Event]
     shelves: Sequence[_Shelf]
     known: dict[UUID, Release]
+    withdrawals: Mapping[UUID, Withdrawal]
     documents: Sequence[Document]
     lists: Mapping[str, tuple[str, bytes]]
     paths: set[str]
@@ -105,6 +106,7 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     changes, dropped = _read_changes(tx)
     position = (generation.position if generation else 0) + sum(1 for change in changes if change.before is None)
     shelves = _read_shelves(tx, profile, changes, redraw, position // ARCHIVE_ENTRIES * ARCHIVE_ENTRIES)
+    gone = {release_id for shelf in shelves for release_id, _ in shelf.withdrawn}
     known = releases.list_public(tx, {release_id for shelf in shelves for release_id in shelf.live})
     paths = [feeds.feed_path(shelf.language, shelf.category, name) for shelf in shelves for name in FORMATS]
     # They depend on nothing but the profile.
@@ -112,6 +114,7 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     return _Snapshot(
         generation=generation, redraw=redraw, changes=changes, dropped=dropped, shelves=shelves,
         known={release.id: release for release in known},
+        withdrawals=releases.list_withdrawals(tx, gone.union(change.release.id for change in changes)),
         documents=stored.list_documents(tx, [*paths, *lists]), lists=lists, paths=stored.list_paths(tx),
     )
 
@@ -156,7 +159,10 @@ def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
     last = snapshot.generation
     begin = next_stamp(Stamp(last.published_at, last.position, last.swapped_at) if last else None, now)
     changes, end = stamp_changes(snapshot.changes, begin)
-    shown = [_list_shelf(shelf, changes, snapshot.known, profile, end) for shelf in snapshot.shelves]
+    shown = [
+        replace(_list_shelf(shelf, changes, snapshot.known, profile, end), withdrawals=snapshot.withdrawals)
+        for shelf in snapshot.shelves
+    ]
     rendered, broken = feeds.render_documents(profile, shown)
     rendered |= snapshot.lists
     generation = Generation(

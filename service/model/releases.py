@@ -101,7 +101,7 @@ class Draft:
 class Withdrawal:
     """Why a release was taken back, by language tag, and the release that stands in its place, if one does.
 
-    Where partners are told, also that one's slug and languages.
+    That one's slug and languages are as they were then or, where partners are told, as they are.
     """
 
     reason: Mapping[str, str]

@@ -58,7 +58,8 @@ def view_withdrawal(release: Release, languages: Sequence[str], profile: Profile
         "published_at": iso(release.published_at),
         "withdrawn_at": iso(release.withdrawn_at),
         "withdrawal": {
-            **(_view_withdrawal(release.withdrawal) or {}), "successor_urls": list_successor_urls(release, profile)
+            **(_view_withdrawal(release.withdrawal) or {}),
+            "successor_urls": list_successor_urls(release.withdrawal, profile),
         },
         "languages": list(languages),
         "editions": {
@@ -67,9 +68,8 @@ def view_withdrawal(release: Release, languages: Sequence[str], profile: Profile
     }
 
 
-def list_successor_urls(release: Release, profile: Profile) -> dict[str, str]:
+def list_successor_urls(withdrawal: Withdrawal | None, profile: Profile) -> dict[str, str]:
     """By language, the pages of the release that stands in the place of a withdrawn one."""
-    withdrawal = release.withdrawal
     if withdrawal is None or withdrawal.successor_slug is None:
         return {}
     pages = {tag: _page_url(profile, tag, withdrawal.successor_slug) for tag in withdrawal.successor_languages}

@@ -14,7 +14,6 @@ import requests
 from bench import samples
 from bench.publishing import POLL_SECONDS, REST_SECONDS, ms_since
 from service import keys
-from service.api.preconditions import release_etag
 from service.clock import utc_now
 from service.config import load_profile
 from service.feeds import entry_id
@@ -84,7 +83,7 @@ class Newsroom:
 
     def _post(self, method: str, path: str, document: Any, before: Release | None = None) -> None:
         url = f"{self.service.base_url}/v1/releases{path}"
-        headers = {"If-Match": release_etag(before)} if before else {}
+        headers = {"If-Match": f'"{before.revision}"'} if before else {}
         answer = self._staff.request(method, url, json=document, headers=headers, timeout=PATIENCE_SECONDS)
         assert answer.ok, answer.text
 

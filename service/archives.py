@@ -44,6 +44,7 @@ def find_archive(
             (release.id, release.withdrawn_at) for release in held
             if release.withdrawn_at and release.edition(language.tag)
         ],
+        withdrawals={release.id: release.withdrawal for release in held if release.withdrawal},
         updated=max(moments, default=modified),
     )
     return generation.number, render_archive(profile, listing, format, modified)

@@ -69,7 +69,7 @@ def coalesce(waiting: Sequence[Event], public: Mapping[UUID, Release]) -> tuple[
     shown, dropped = [], []
     for release_id in dict.fromkeys(event.release_id for event in waiting):
         events = sorted((event for event in waiting if event.release_id == release_id), key=_turn)
-        kept = _kept(events, release_id in public)
+        kept = _kept(events, public.get(release_id) if release_id else None)
         if kept:
             shown.append(kept)
         dropped += [event for event in events if kept is None or event.id != kept.id]
@@ -81,9 +81,9 @@ def _turn(event: Event) -> tuple[int, bool]:
     return event.revision or 0, event.type is EventType.RELEASE_WITHDRAWN
 
 
-def _kept(events: Sequence[Event], is_public: bool) -> Event | None:
-    if is_public:
-        return events[-1]
+def _kept(events: Sequence[Event], before: Release | None) -> Event | None:
+    if before:
+        return dataclasses.replace(events[-1], after_revision=before.revision)
     if events[-1].type is EventType.RELEASE_WITHDRAWN:
         return None
     return dataclasses.replace(events[0], type=EventType.RELEASE_PUBLISHED, revision=events[-1].revision)

@@ -107,7 +107,16 @@ def find_shown(tx: Transaction, event: Event) -> Release | None:
         release.public_revision != event.revision
         or (release.withdrawn_at and event.type is not EventType.RELEASE_WITHDRAWN)
     )
-    return None if overtaken or release is None else _name_successor(tx, release)
+    return None if overtaken or release is None else _name_successor(tx, _with_earlier_notes(tx, event, release))
+
+
+def _with_earlier_notes(tx: Transaction, event: Event, release: Release) -> Release:
+    """What readers never saw by itself is noted with what they see now."""
+    between = release.revision - event.after_revision - 1 if event.after_revision else 0
+    if between <= 0:
+        return release
+    newest_first = releases.list_revisions(tx, release.id, limit=between, before=release.revision)
+    return replace(release, earlier_notes=tuple(each.release.change_note for each in reversed(newest_first)))
 
 
 def _name_successor(tx: Transaction, release: Release) -> Release:

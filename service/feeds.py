@@ -8,14 +8,15 @@ import html
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from service.config import VERSION, Language, Profile
 from service.formats import FORMATS, render, render_all
 from service.messages import say, ui_language
-from service.model import Category, Document, Edition, Entry, Feed, Related, Release, Tombstone
+from service.model import Category, Document, Edition, Entry, Feed, Related, Release, Withdrawal
 from service.release_media import media_in
+from service.tombstones import make_tombstone
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ _FEED_NAMESPACE = uuid.UUID("6f2f9a52-6b6c-5f0e-9d51-3d0f0c1c7a11")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What one feed shows: live ``releases`` in order, ``withdrawn`` ones with their instants.
+    """What one feed shows: live ``releases`` in order, ``withdrawn`` ones with their instants and, in
+    ``withdrawals``, with what is known of them.
 
     ``category`` is empty for the feed of all releases. ``archives`` counts the archives that are complete, from
     the oldest; ``archive`` is the number of this one if it is an archive itself, else None.
@@ -41,6 +43,7 @@ class Listing:
     language: Language
     releases: Sequence[Release]
     withdrawn: Sequence[tuple[uuid.UUID, datetime]] = ()
+    withdrawals: Mapping[uuid.UUID, Withdrawal] = field(default_factory=dict)
     updated: datetime
     archives: int = 0
     archive: int | None = None
@@ -166,7 +169,10 @@ def make_feed(profile: Profile, listing: Listing) -> Feed:
             _entry(profile, language, release, edition)
             for release in listing.releases if (edition := release.edition(language.tag))
         ),
-        tombstones=tuple(Tombstone(entry_id(id, language.tag), when) for id, when in listing.withdrawn),
+        tombstones=tuple(
+            make_tombstone(profile, language.tag, entry_id(id, language.tag), when, listing.withdrawals.get(id))
+            for id, when in listing.withdrawn
+        ),
         prev_archive=f"{address}/archive/{older}" if older else None,
         current=address if listing.archive else None,
         style_url=f"{profile.base_url}/static/feed.css",

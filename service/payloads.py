@@ -19,11 +19,12 @@ from service.model import (
     Payload,
     Release,
     Subscription,
-    Tombstone,
     Variant,
 )
+from service.notes import notes_in
 from service.release_media import media_in
 from service.text import count_characters, count_words
+from service.tombstones import make_tombstone
 from service.views import iso, list_successor_urls, view_public_release, view_withdrawal
 
 
@@ -79,7 +80,9 @@ def _make_atom(event: Event, release: Release, languages: Sequence[str], profile
         return Payload(atomentry.MEDIA_TYPE, atomentry.render_entry(make_feed(profile, listing)))
     gone_at = release.withdrawn_at or event.created_at
     feed = make_feed(profile, Listing(category="", language=language, releases=[], updated=gone_at))
-    tombstones = tuple(Tombstone(entry_id(release.id, tag), gone_at) for tag in languages)
+    tombstones = tuple(
+        make_tombstone(profile, tag, entry_id(release.id, tag), gone_at, release.withdrawal) for tag in languages
+    )
     return Payload(f"{FORMATS['atom']};type=feed", render(replace(feed, tombstones=tombstones), "atom"))
 
 
@@ -94,7 +97,7 @@ def _news_item(event: Event, release: Release, tag: str, profile: Profile) -> ni
     edition = release.edition(tag)
     assert edition
     # Of a revision that nobody outside has seen there is nothing to note.
-    note = release.change_note if event.type is EventType.RELEASE_CORRECTED else {}
+    note = notes_in(release, tag, profile) if event.type is EventType.RELEASE_CORRECTED else ""
     return replace(
         _bare_item(release, tag, profile, note), headline=edition.headline, summary=edition.summary,
         dateline=edition.dateline, text=edition.body_text, html=edition.body_html,
@@ -107,17 +110,17 @@ def _gone_item(event: Event, release: Release, tag: str, profile: Profile) -> ni
     reason = release.withdrawal.reason if release.withdrawal else {}
     gone_at = release.withdrawn_at or event.created_at
     return replace(
-        _bare_item(release, tag, profile, reason), updated=gone_at, is_canceled=True,
-        successor_url=list_successor_urls(release, profile).get(tag),
+        _bare_item(release, tag, profile, profile.text_in(reason, tag)), updated=gone_at, is_canceled=True,
+        successor_url=list_successor_urls(release.withdrawal, profile).get(tag),
     )
 
 
-def _bare_item(release: Release, tag: str, profile: Profile, note: Mapping[str, str]) -> ninjs.NewsItem:
+def _bare_item(release: Release, tag: str, profile: Profile, note: str) -> ninjs.NewsItem:
     language = profile.find_language(tag)
     return ninjs.NewsItem(
         id=entry_id(release.id, tag), release_id=release.id.urn, revision=release.revision, language=tag,
         slug=release.slug, published=release.published_at or release.updated_at, updated=release.updated_at,
-        publisher=profile.text_in(profile.name, tag), note=profile.text_in(note, tag),
+        publisher=profile.text_in(profile.name, tag), note=note,
         page_url=profile.page_url(language, release.slug) if language else None,
         categories={term: category_name(profile, tag, term) for term in release.categories},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from service.changes import Change, Stamp, coalesce, next_stamp, stamp_changes
 from service.clock import Clock
 from service.config import Profile
 from service.formats import FORMATS
-from service.model import Document, Event, EventType, Release
+from service.model import Document, Event, EventType, Release, Withdrawal
 from service.shelves import Shelf, list_shelf, read_shelves
 from service.slots import Slots, give_slots
 from service.storage import Storage, Transaction, events, listings, releases
@@ -52,6 +52,7 @@ class _Snapshot:
     slots: Slots
     shelves: Sequence[Shelf]
     known: dict[UUID, Release]
+    withdrawals: Mapping[UUID, Withdrawal]
     documents: Sequence[Document]
     lists: Mapping[str, tuple[str, bytes]]
     paths: set[str]
@@ -100,6 +101,7 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     last = numbered.find_last_numbers(tx, categories) | {listings.ALL: generation.position if generation else 0}
     slots = give_slots(changes, last)
     shelves = read_shelves(tx, profile, changes, redraw, slots)
+    gone = {release_id for shelf in shelves for release_id, _ in shelf.withdrawn}
     known = releases.list_public(tx, {release_id for shelf in shelves for release_id in shelf.live})
     paths = [feeds.feed_path(shelf.language, shelf.category, name) for shelf in shelves for name in FORMATS]
     # They depend on nothing but the profile.
@@ -107,6 +109,7 @@ def _read_snapshot(tx: Transaction, profile: Profile) -> _Snapshot:
     return _Snapshot(
         generation=generation, redraw=redraw, changes=changes, dropped=dropped, slots=slots, shelves=shelves,
         known={release.id: release for release in known},
+        withdrawals=releases.list_withdrawals(tx, gone.union(change.release.id for change in changes)),
         documents=stored.list_documents(tx, [*paths, *lists]), lists=lists, paths=stored.list_paths(tx),
     )
 
@@ -131,7 +134,10 @@ def _plan_swap(snapshot: _Snapshot, profile: Profile, now: datetime) -> _Swap:
     last = snapshot.generation
     begin = next_stamp(Stamp(last.published_at, last.position, last.swapped_at) if last else None, now)
     changes, end = stamp_changes(snapshot.changes, begin)
-    shown = [list_shelf(shelf, changes, snapshot.known, profile, end) for shelf in snapshot.shelves]
+    shown = [
+        replace(list_shelf(shelf, changes, snapshot.known, profile, end), withdrawals=snapshot.withdrawals)
+        for shelf in snapshot.shelves
+    ]
     rendered, broken = feeds.render_documents(profile, shown)
     rendered |= snapshot.lists
     generation = Generation(

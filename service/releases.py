@@ -129,7 +129,8 @@ def withdraw_release(
 ) -> Release:
     """Take every edition back at once. Raises NotFound, RevisionMismatch, IllegalMove, Invalid."""
     with storage.write() as tx:
-        _require_successor(tx, release_id, withdrawal.superseded_by)
+        if withdrawal.superseded_by:
+            withdrawal = _name_successor(tx, release_id, withdrawal, withdrawal.superseded_by)
         release = _move(tx, release_id, Move.WITHDRAW, is_expected, withdrawal=withdrawal)
         _owe(tx, release, EventType.RELEASE_WITHDRAWN, now)
         successor = withdrawal.superseded_by
@@ -239,12 +240,15 @@ def _require_future(publish_at: datetime | None, now: datetime) -> None:
         raise Invalid([Fault(pointer="/publish_at", code="in_the_past")])
 
 
-def _require_successor(tx: Transaction, release_id: uuid.UUID, successor_id: uuid.UUID | None) -> None:
-    if successor_id is None:
-        return
+def _name_successor(
+    tx: Transaction, release_id: uuid.UUID, withdrawal: Withdrawal, successor_id: uuid.UUID
+) -> Withdrawal:
     # In one order, so that of two that are to stand in each other's place the second finds the first gone.
     for each in sorted({release_id, successor_id}):
         releases.lock_release(tx, each)
     successor = releases.find_release(tx, successor_id)
     if successor_id == release_id or successor is None or successor.state not in PUBLIC:
         raise Invalid([Fault(pointer="/superseded_by", code="no_successor")])
+    return dataclasses.replace(
+        withdrawal, successor_slug=successor.slug, successor_languages=successor.languages
+    )

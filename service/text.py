@@ -6,6 +6,7 @@ import functools
 import html
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 
 import langcodes
 import regex
@@ -17,6 +18,7 @@ _GRAPHEME = regex.compile(r"\X")
 _LETTER = regex.compile(r"\p{L}")
 _WORD = regex.compile(r"[^\s\p{L}\p{N}]*+[\p{L}\p{N}]\S*+")
 _SENTENCE_END, _CLOSING = frozenset("。！？"), frozenset("”’」』）")
+_ENDED = regex.compile(r"[.!?…。！？][\p{Pe}\p{Pf}\"']*\Z")
 # What a word that is parted by spaces is made of. Chinese and Thai have none that could be broken.
 _WORD_PART = regex.compile(
     r"(?V1)[[\p{L}\p{N}'’.-]--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]].*", regex.DOTALL
@@ -100,6 +102,17 @@ def _without_end(clusters: list[str], unwanted: regex.Pattern[str]) -> list[str]
     while end and unwanted.fullmatch(clusters[end - 1]):
         end -= 1
     return clusters[:end]
+
+
+def join_remarks(remarks: Iterable[str], language: str) -> str:
+    """Several remarks in a row, no words twice, as text in this language (BCP 47 tag) goes on.
+
+    A semicolon parts those that don't end in a mark of their own.
+    """
+    gap, stop = ("", "；") if is_dense(language) else (" ", "; ")
+    said = list(dict.fromkeys(remark.strip() for remark in remarks))
+    ends = [gap if _ENDED.search(remark) else stop for remark in said[:-1]]
+    return "".join(itertools.chain(*itertools.zip_longest(said, ends, fillvalue="")))
 
 
 def count_characters(text: str) -> int:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from service.api.auth import Forbidden, ForeignPartner, Unauthorized
 from service.api.decoding import PackedBody, WrongEncoding, WrongMediaType
-from service.api.preconditions import PreconditionRequired
+from service.api.preconditions import NoStrongTag, PreconditionRequired
 from service.drawing import Overloaded
 from service.edge import services, speech
 from service.errors import Conflict, DiglotError, Fault, IdempotencyKeyReused, Invalid, NotFound, StorageUnavailable
@@ -41,6 +41,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (ForeignPartner, 403),
     (NotFound, 404),
     (RevisionMismatch, 412),
+    (NoStrongTag, 412),
     (PreconditionRequired, 428),
     (IdempotencyKeyReused, 422),
     (Conflict, 409),

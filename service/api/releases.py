@@ -10,7 +10,7 @@ from flask import Blueprint, request
 from service import media, releases
 from service.api.auth import requires
 from service.api.decoding import digest_json, page_of, read_id, read_json, read_page
-from service.api.preconditions import read_if_match, release_etag, require_if_match
+from service.api.preconditions import is_known, read_if_match, release_etag, require_if_match
 from service.api.problems import explain_warning
 from service.api.query import read_language, read_words
 from service.edge import caller, services
@@ -67,7 +67,11 @@ def list_releases() -> Answer:
 @requires(Role.STAFF)
 def get_release(release_id: str) -> Answer:
     release = releases.get_release(services().storage, read_id("release", release_id))
-    return _view(release), 200, {"ETag": release_etag(release)}
+    view = _view(release)
+    etag = release_etag(release, view)
+    # Only the caller may keep it, and asks each time.
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Language"}
+    return ("", 304, headers) if is_known(etag) else (view, 200, headers)
 
 
 @blueprint.put("/<release_id>")
@@ -120,15 +124,17 @@ def withdraw_release(release_id: str) -> Answer:
     withdrawn = releases.withdraw_release(
         services().storage, before.id, withdrawal, services().clock(), caller(), is_expected=read_if_match()
     )
-    # They concern what was sent just now, and no revision keeps them.
-    return _answer(replace(withdrawn, warnings=(*withdrawn.warnings, *warnings)))
+    view, status, headers = _answer(withdrawn)
+    # They concern what was sent just now, and no revision keeps them, so the tag doesn't tell of them.
+    return (_view(replace(withdrawn, warnings=(*withdrawn.warnings, *warnings))) if warnings else view), status, headers
 
 
 def _answer(release: Release) -> Answer:
-    """What was accepted. Whatever concerns the public is nudged on its way."""
+    """What was accepted, with the tag that it would now be fetched with. What concerns the public is on its way."""
     if release.state in {*PUBLIC, ReleaseState.WITHDRAWN}:
         services().queue.publish()
-    return _view(release), 200, {"ETag": release_etag(release)}
+    view = _view(release)
+    return view, 200, {"ETag": release_etag(release, view)}
 
 
 def _view(release: Release) -> dict[str, Any]:

@@ -116,7 +116,12 @@ def _add_tombstones(root: _Element, feed: Feed) -> None:
     """RFC 6721 section 3."""
     for tombstone in feed.tombstones:
         attributes = {"ref": tombstone.ref, "when": rfc3339(tombstone.when)}
-        SubElement(root, f"{{{_TOMBSTONES}}}deleted-entry", attributes, nsmap={"at": _TOMBSTONES})
+        element = SubElement(root, f"{{{_TOMBSTONES}}}deleted-entry", attributes, nsmap={"at": _TOMBSTONES})
+        if tombstone.comment:
+            SubElement(element, f"{{{_TOMBSTONES}}}comment", {_XML_LANG: tombstone.language}).text = tombstone.comment
+        # RFC 5829 section 3.4. No reader takes it for a link of the feed's own, as it might a "related".
+        pages = (page_link("successor-version", page.language) | {"href": page.url} for page in tombstone.successors)
+        _add_links(element, _ATOM_LINK, pages)
 
 
 def _add_style(root: _Element, feed: Feed) -> None:

@@ -45,13 +45,17 @@ class Lane(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened to a release (or a test ping, which has none) and is owed to partners."""
+    """Something that happened to a release (or a test ping, which has none) and is owed to partners.
+
+    ``after_revision`` is the one that readers saw before; None where they saw none, or nobody knows.
+    """
 
     id: uuid.UUID
     type: EventType
     created_at: datetime
     release_id: uuid.UUID | None = None
     revision: int | None = None
+    after_revision: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

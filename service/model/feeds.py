@@ -59,10 +59,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """RFC 6721: the entry with the id ``ref`` was withdrawn at ``when``."""
+    """RFC 6721: the entry with the id ``ref`` was withdrawn at ``when``.
+
+    ``comment`` says why, in ``language``; ``successors`` are the pages of what stands in its place.
+    """
 
     ref: str
     when: datetime
+    language: str = ""
+    comment: str = ""
+    successors: tuple[Related, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,7 @@ class Draft:
 class Withdrawal:
     """Why a release was taken back, by language tag, and the release that stands in its place, if one does.
 
-    Where partners are told, also that one's slug and languages.
+    That one's slug and languages are as they were then or, where partners are told, as they are.
     """
 
     reason: Mapping[str, str]
@@ -144,6 +144,8 @@ class Release:
     position: int | None = None
     modified_at: datetime | None = None
     edition_updates: Mapping[str, datetime] = field(default_factory=dict)
+    # Where partners are told: of the revisions that went public together with this one, the oldest first.
+    earlier_notes: tuple[Mapping[str, str], ...] = ()
 
     def updated_in(self, language: str) -> datetime:
         """When readers of one edition last saw it change (RFC 4287 section 4.2.15): another's correction is none."""

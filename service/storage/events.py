@@ -58,7 +58,9 @@ def mark_published(tx: sa.Connection, shown: Iterable[Event], now: datetime) -> 
     """Readers see these, each as what it has come to and at the revision that it names."""
     for event in shown:
         change = events.update().where(events.c.id == event.id)
-        tx.execute(change.values(published_at=now, type=event.type, revision=event.revision))
+        tx.execute(change.values(
+            published_at=now, type=event.type, revision=event.revision, after_revision=event.after_revision,
+        ))
 
 
 def drop(tx: sa.Connection, event_ids: Iterable[uuid.UUID], now: datetime) -> None:
@@ -106,7 +108,7 @@ def _list(
 def _event(row: Any) -> Event:
     return Event(
         id=row.id, type=EventType(row.type), created_at=row.created_at,
-        release_id=row.release_id, revision=row.revision,
+        release_id=row.release_id, revision=row.revision, after_revision=row.after_revision,
     )
 
 

@@ -130,6 +130,12 @@ def list_public(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> list[Rel
     return _list(tx, _select(_AT_PUBLIC_REVISION).where(releases.c.id.in_(list(release_ids))))
 
 
+def list_withdrawals(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Withdrawal]:
+    """Why those of these were withdrawn that were."""
+    query = sa.select(releases.c.id, releases.c.withdrawal).where(releases.c.id.in_(list(release_ids)))
+    return {row.id: found for row in tx.execute(query) if (found := _withdrawal(row.withdrawal))}
+
+
 def list_positions(tx: sa.Connection, first: int, last: int) -> list[Release]:
     """What went public as the `first` to the `last`, newest first, the withdrawn and the set aside among them."""
     query = _select(_AT_PUBLIC_REVISION).where(releases.c.position.between(first, last))
@@ -252,11 +258,18 @@ def _withdrawal_document(withdrawal: Withdrawal | None) -> dict[str, Any] | None
     if withdrawal is None:
         return None
     successor = withdrawal.superseded_by
-    return {"reason": dict(withdrawal.reason), "superseded_by": str(successor) if successor else None}
+    return {
+        "reason": dict(withdrawal.reason), "superseded_by": str(successor) if successor else None,
+        "successor_slug": withdrawal.successor_slug, "successor_languages": list(withdrawal.successor_languages),
+    }
 
 
 def _withdrawal(document: Mapping[str, Any] | None) -> Withdrawal | None:
     if document is None:
         return None
     successor = document["superseded_by"]
-    return Withdrawal(reason=document["reason"], superseded_by=uuid.UUID(successor) if successor else None)
+    return Withdrawal(
+        reason=document["reason"], superseded_by=uuid.UUID(successor) if successor else None,
+        successor_slug=document.get("successor_slug"),
+        successor_languages=tuple(document.get("successor_languages", ())),
+    )

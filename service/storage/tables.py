@@ -168,6 +168,7 @@ events = sa.Table(
     sa.Column("planned_at", Instant),
     # The last of the subscriptions, by their ids, whose turn has come.
     sa.Column("planned_to", sa.Uuid),
+    sa.Column("after_revision", sa.Integer),
     sa.Column("set_aside_at", Instant),
 )
 # Replays read them by time.

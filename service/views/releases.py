@@ -8,6 +8,7 @@ from typing import Any
 from service.config import Profile, script_of
 from service.diffs import EditionDiff
 from service.model import AuditEntry, Edition, Release, ReleaseMedium, Revision, StoredMedium, Warning, Withdrawal
+from service.notes import notes_by_language
 from service.release_media import PATH
 from service.text import count_characters, count_words
 from service.views.instants import iso
@@ -46,7 +47,7 @@ def view_public_release(
         "languages": list(languages),
         **_content(release, languages, profile),
         # Of a revision that nobody outside has seen there is nothing to note.
-        "change_note": dict(release.change_note) if is_correction else {},
+        "change_note": notes_by_language(release) if is_correction else {},
     }
 
 
@@ -57,7 +58,8 @@ def view_withdrawal(release: Release, languages: Sequence[str], profile: Profile
         "published_at": iso(release.published_at),
         "withdrawn_at": iso(release.withdrawn_at),
         "withdrawal": {
-            **(_view_withdrawal(release.withdrawal) or {}), "successor_urls": list_successor_urls(release, profile)
+            **(_view_withdrawal(release.withdrawal) or {}),
+            "successor_urls": list_successor_urls(release.withdrawal, profile),
         },
         "languages": list(languages),
         "editions": {
@@ -66,9 +68,8 @@ def view_withdrawal(release: Release, languages: Sequence[str], profile: Profile
     }
 
 
-def list_successor_urls(release: Release, profile: Profile) -> dict[str, str]:
+def list_successor_urls(withdrawal: Withdrawal | None, profile: Profile) -> dict[str, str]:
     """By language, the pages of the release that stands in the place of a withdrawn one."""
-    withdrawal = release.withdrawal
     if withdrawal is None or withdrawal.successor_slug is None:
         return {}
     pages = {tag: _page_url(profile, tag, withdrawal.successor_slug) for tag in withdrawal.successor_languages}

@@ -31,6 +31,7 @@ from service.release_media import PATH as MEDIA_PATH
 from service.release_media import media_in
 from service.text import paragraphs, single_line
 from service.views import iso
+from service.web.notes import name_languages, tell, tell_corrections
 
 # No attribute that was let in holds a bare angle bracket.
 _WIDE = re.compile(r"(<(?:table|pre)\b[^<>]*>|</(?:table|pre)>)")
@@ -86,9 +87,7 @@ def render_release(
         updated_at=release.updated_in(language.tag),
         lead=_lead(edition), body=_body(edition, functools.partial(say, ui_language(language.tag))),
         authoritative=authoritative, categories=_categories(profile, language, release),
-        corrections=[
-            (revision.created_at, *_told(profile, revision.release.change_note, language)) for revision in corrections
-        ],
+        corrections=list(tell_corrections(profile, corrections, language)), names=name_languages(profile),
         media=_media(profile, language, release),
     )
 
@@ -97,10 +96,10 @@ def render_withdrawn(
     profile: Profile, language: Language, release: Release, successor: Release | None
 ) -> str:
     """That the release is gone, when and why; nothing of its text."""
-    reason, reason_language = _told(profile, release.withdrawal.reason if release.withdrawal else {}, language)
+    reason, reason_language = tell(profile, release.withdrawal.reason if release.withdrawal else {}, language)
     return _render(
         "withdrawn.html", profile, language, _places(profile, release), release=release,
-        reason=reason, reason_language=reason_language,
+        reason=reason, reason_language=reason_language, names=name_languages(profile),
         successors=_places(profile, successor) if successor else [],
     )
 
@@ -128,12 +127,6 @@ def _places(profile: Profile, release: Release) -> list[Place]:
     ]
 
 
-def _told(profile: Profile, texts: Mapping[str, str], language: Language) -> tuple[str, str]:
-    """The text in this language, else in another one, and the tag of the language that it is in."""
-    text = profile.text_in(texts, language.tag)
-    return text, next((tag for tag in texts if texts[tag] == text), language.tag)
-
-
 def render_not_found(profile: Profile, language: Language) -> str:
     words = ui_language(language.tag)
     return render_problem(
@@ -159,7 +152,7 @@ def _render(
     locale = _locale(language.tag)
     words = functools.partial(say, ui_language(language.tag))
     mark = _mark_words(language)
-    description, description_language = _told(profile, profile.description, language)
+    description, description_language = tell(profile, profile.description, language)
     zone = ZoneInfo(profile.time_zone)
     others = places or [Place(other, profile.list_url(other)) for other in profile.languages]
     return _environment().get_template(template).render(
@@ -250,7 +243,7 @@ def _media(profile: Profile, language: Language, release: Release) -> list[tuple
     """Each as it is told in this language, and the language of its credit, which may be another."""
     told = media_in(release.media, profile, language.tag)
     return [
-        (medium, _told(profile, kept.credit, language)[1]) for medium, kept in zip(told, release.media, strict=True)
+        (medium, tell(profile, kept.credit, language)[1]) for medium, kept in zip(told, release.media, strict=True)
     ]
 
 

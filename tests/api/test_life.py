@@ -6,14 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
 from service import keys
-from service.deliveries import plan_due
 from service.edge import Services
 from service.model import Role
-from service.publishing import publish_due
-from service.releases import publish_scheduled
 from tests.api.desk import Desk
 from tests.conftest import StoppedClock, bearer
 
@@ -21,53 +17,11 @@ BOTH = ("zh-Hans", "en")
 REASON = {"zh-Hans": "内容有误。", "en": "An error."}
 
 
-@pytest.fixture
-def desk(client: FlaskClient, staff: dict[str, str], release_document: dict[str, Any]) -> Desk:
-    return Desk(client, staff, release_document)
-
-
-@pytest.fixture
-def swap(services: Services, clock: StoppedClock) -> Any:
-    def work() -> None:
-        clock.advance(seconds=1)
-        publish_scheduled(services.storage, clock())
-        publish_due(services.storage, services.profile, clock)
-        plan_due(services.storage, services.profile, clock)
-
-    work()
-    return work
-
-
 def codes(answer: Any) -> list[tuple[str, str]]:
     return [(error["pointer"], error["code"]) for error in answer.json["errors"]]
 
 
 # Revisions and their preconditions
-
-
-def test_the_etag_names_the_revision_wherever_the_release_is_shown(desk: Desk) -> None:
-    answer = desk.ask("POST", "/v1/releases", desk.document)
-    assert answer.headers["ETag"] == '"1"'
-    corrected = desk.put(answer.json, desk.reworded(*BOTH), if_match=answer.headers["ETag"])
-    assert (corrected.status_code, corrected.headers["ETag"], corrected.json["state"]) == (200, '"2"', "corrected")
-    assert desk.get(f"/v1/releases/{answer.json['id']}").headers["ETag"] == '"2"'
-    assert desk.move(answer.json, "withdraw", {"reason": REASON}).headers["ETag"] == '"2"'
-
-
-@pytest.mark.parametrize(("if_match", "status", "code"), [
-    (None, 428, "precondition_required"), ('"1"', 412, "precondition_failed"), ('W/"2"', 412, "precondition_failed"),
-    ("", 412, "precondition_failed"), ('"7", "9"', 412, "precondition_failed"), ('"1", "2"', 200, None),
-    ("*", 200, None),
-])
-def test_nobody_overwrites_what_they_have_not_seen(
-    desk: Desk, if_match: str | None, status: int, code: str | None
-) -> None:
-    release = desk.post()
-    desk.put(release, desk.reworded(*BOTH))
-    headers = {} if if_match is None else {"if_match": if_match}
-    document = desk.reworded(*BOTH, categories=["events"])
-    answer = desk.ask("PUT", f"/v1/releases/{release['id']}", document, **headers)
-    assert (answer.status_code, answer.json.get("code")) == (status, code)
 
 
 @pytest.mark.parametrize("name", ["publish", "schedule", "unschedule", "withdraw"])

@@ -57,6 +57,14 @@ def test_what_waits_of_a_release_comes_to_one_event_in_whatever_order_it_is_foun
         assert len(kept) + len(dropped) == len(order)
 
 
+@pytest.mark.parametrize("waiting", [[C2, C3], [C2, C3, W3]])
+def test_what_is_shown_names_the_revision_that_readers_saw_before(waiting: list[tuple[EventType, int]]) -> None:
+    [shown], _ = coalesce([event(*each) for each in waiting], {ID: release()})
+    assert shown.after_revision == 1
+    [first], _ = coalesce([event(*P1), event(*C2)], {})
+    assert first.after_revision is None
+
+
 def test_releases_keep_the_order_of_their_first_events() -> None:
     waiting = [event(*P1), event(*P1, OTHER), event(*C2)]
     shown, _ = coalesce(waiting, {})

@@ -26,6 +26,18 @@ def test_characters_outside_xml_are_named_and_removed(given_text: str, kept: str
     assert text.strip_non_xml(given_text) == (kept, removed)
 
 
+@pytest.mark.parametrize(("language", "remarks", "joined"), [
+    ("zh-Hans", ["日期有误。", "“人名。”", "更正标题", "还有地点！"], "日期有误。“人名。”更正标题；还有地点！"),
+    ("ja", ["日付。", "名前"], "日付。名前"),
+    ("en", ["A date was wrong.", '"So."', "a name ", "A place?"], 'A date was wrong. "So." a name; A place?'),
+    ("ko", ["날짜.", "이름"], "날짜. 이름"),
+    ("en", ["The same.", "The other.", "The same."], "The same. The other."),
+    ("en", [], ""),
+])
+def test_remarks_go_on_as_their_language_does(language: str, remarks: list[str], joined: str) -> None:
+    assert text.join_remarks(remarks, language) == joined
+
+
 @given(st.text())
 def test_any_text_becomes_well_formed_paragraphs(raw: str) -> None:
     """Whatever arrives, an XML parser reads it back to the letter."""

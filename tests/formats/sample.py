@@ -17,6 +17,7 @@ WORDS = {
         "subtitle": "江海职业教育协会的中英文新闻稿",
         "author": "江海职业教育协会",
         "category": "合作 & 交流",
+        "superseded": "数字有误。已由另一篇发布稿取代。",
         "photo": ("签约现场", "两人在桌前签字 & 握手", "摄影：顾念"),
         "file": "日程安排",
         "headlines": (
@@ -33,6 +34,7 @@ WORDS = {
         "subtitle": "Press releases of the Jianghai Association, in Chinese and English",
         "author": "Jianghai Vocational Education Association",
         "category": "Cooperation & Exchange",
+        "superseded": "A number & a name were wrong. Another release has taken its place.",
         "photo": ("The signing", "Two people sign & shake hands", "Photo: Gu Nian"),
         "file": "Programme",
         "headlines": (
@@ -110,9 +112,13 @@ def make_archive(language: str) -> Feed:
     """The second archive, from which one release was withdrawn: no related feeds, but a way back and forward."""
     feed = make_feed(language)
     withdrawn, *entries = feed.entries
+    tombstone = Tombstone(
+        withdrawn.id, LATEST + timedelta(days=3), language=language, comment=WORDS[language]["superseded"],
+        successors=(Related(language, f"{SITE}/{PATHS[language]}/releases/qinglan-visit-2"),),
+    )
     return replace(
         feed, address=f"{feed.address}/archive/2", prev_archive=f"{feed.address}/archive/1", current=feed.address,
-        related=(), entries=tuple(entries), tombstones=(Tombstone(withdrawn.id, LATEST + timedelta(days=3)),),
+        related=(), entries=tuple(entries), tombstones=(tombstone,),
         updated=LATEST + timedelta(days=3),
     )
 

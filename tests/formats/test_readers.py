@@ -8,9 +8,10 @@ import feedparser
 import pytest
 from reader import make_reader
 
-from service.formats import FORMATS
+from service.formats import FORMATS, render
 from service.model import Feed
-from tests.formats.sample import PATHS
+from tests.formats.conftest import serving
+from tests.formats.sample import PATHS, make_archive
 
 
 @pytest.mark.parametrize("format", ["atom", "rss"])
@@ -45,6 +46,23 @@ def test_reader_finds_the_right_page_language_id_and_times(
         assert (found[entry.id].link, found[entry.id].title) == (entry.url, entry.title)
         assert found[entry.id].published.replace(microsecond=0) == entry.published.replace(microsecond=0)
         assert {content.language for content in found[entry.id].content} == {entry.language}
+
+
+@pytest.mark.parametrize("language", PATHS)
+def test_what_a_tombstone_leads_to_is_no_page_of_the_feed_or_of_an_entry(language: str) -> None:
+    """Both readers give links in an element that they don't know to the feed."""
+    archive = make_archive(language)
+    successor = archive.tombstones[0].successors[0].url
+    with serving({"/archive.atom": render(archive, "atom")}) as base_url, make_reader(":memory:") as reader:
+        url = f"{base_url}/archive.atom"
+        read = feedparser.parse(url)
+        reader.add_feed(url)
+        reader.update_feed(url)
+        feed, found = reader.get_feed(url), {entry.id: entry.link for entry in reader.get_entries()}
+    assert not read.bozo
+    assert (read.feed.link, read.feed.subtitle) == (feed.link, feed.subtitle) == (archive.page_url, archive.subtitle)
+    assert {link.rel for link in read.feed.links if link.href == successor} <= {"successor-version"}
+    assert found == {entry.id: entry.url for entry in archive.entries} == {e.id: e.link for e in read.entries}
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -88,9 +88,7 @@ class Public:
         if known.is_live:
             headline, notes = readers.read_page(answer)
             assert (answer.status, headline) == (200, known.words.headlines[name])
-            assert known.shown and known.first_shown
-            told = known.revisions[known.first_shown:known.shown]
-            assert notes == [words.note for words in reversed(told) if words.note], known
+            assert notes == list(reversed(_told(known, name))), known
         elif known.gone and known.successor and known.successor.shown:
             assert answer.status == 301
             assert answer.location == f"/{name}/releases/{known.successor.slug}"
@@ -128,3 +126,15 @@ class Public:
         return [f"/feeds/{name}{feed}" for name in TAGS for feed in feeds] + [
             f"/{name}{page}" for name in TAGS for page in ("/", *pages)
         ]
+
+
+def _told(known: Known, name: str) -> list[str]:
+    """The notes, which are in English, that a page has: none of a correction that left its edition alone."""
+    assert known.shown and known.first_shown
+    told = []
+    for number in range(known.first_shown, known.shown):
+        before, words = known.revisions[number - 1:number + 1]
+        left_alone = before.headlines != words.headlines and before.headlines[name] == words.headlines[name]
+        if words.note and (name == "en" or not left_alone):
+            told.append(words.note)
+    return told

@@ -100,5 +100,5 @@ def read_list(answer: Answer) -> list[str]:
 def read_page(answer: Answer) -> tuple[str, list[str]]:
     """The headline and the notes of corrections, newest first."""
     page = html.fromstring(answer.body.decode())
-    notes = [span.text_content() for span in page.xpath("//p[@class='note']/span")]
+    notes = [span.text_content() for span in page.xpath("//p[@class='note']/span[1]")]
     return re.sub(r"\s+", " ", page.findtext(".//h1") or ""), notes

@@ -30,6 +30,7 @@ class Words:
 class Known:
     """One release. ``shown`` counts its public revision, ``turn`` orders the changes that readers saw.
 
+    Those of one language saw the last of theirs in the turn that ``turns`` names.
     It was shown in the categories that it ``left``, and is no more.
     """
 
@@ -42,6 +43,7 @@ class Known:
     shown: int | None = None
     first_shown: int | None = None
     turn: int = 0
+    turns: dict[str, int] = field(default_factory=dict)
     position: int | None = None
     gone: bool = False
     successor: Known | None = None
@@ -52,6 +54,15 @@ class Known:
         """What readers see."""
         assert self.shown
         return self.revisions[self.shown - 1]
+
+    @property
+    def changed(self) -> list[str]:
+        """The languages in which a swap would change what readers see; what only a note tells of concerns all."""
+        after = self.revisions[-1]
+        names = list(after.headlines)
+        if self.shown is None or self.state == "withdrawn" or self.words.categories != after.categories:
+            return names
+        return [name for name in names if after.headlines[name] != self.words.headlines[name]] or names
 
     @property
     def is_live(self) -> bool:
@@ -95,6 +106,7 @@ class Model:
             return False
         self._turn += 1
         release.turn = self._turn
+        release.turns |= dict.fromkeys(release.changed, self._turn)
         action = "correction_went_public" if release.shown else "went_public"
         if not release.shown:
             self.position += 1
@@ -116,13 +128,13 @@ class Model:
                 slots.append(release)
         release.left = {category for category, slots in self.slots.items() if release in slots} - here
 
-    def live(self, category: str = "") -> list[Known]:
+    def live(self, name: str, category: str) -> list[Known]:
         """Newest change first."""
         found = [r for r in self.releases if r.is_live and (not category or category in r.words.categories)]
-        return sorted(found, key=lambda release: -release.turn)
+        return sorted(found, key=lambda release: -release.turns[name])
 
-    def feed(self, category: str, most: int, archive_size: int) -> list[Known]:
-        live = self.live(category)
+    def feed(self, name: str, category: str, most: int, archive_size: int) -> list[Known]:
+        live = self.live(name, category)
         unarchived = self.slots.get(category, [])[self.archives(category, archive_size) * archive_size:]
         return live[:most] + [r for r in live[most:] if r in unarchived]
 

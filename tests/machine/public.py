@@ -60,7 +60,7 @@ class Public:
 
     def _check_feed(self, name: str, tag: str, category: str) -> None:
         most = self.room.profile.feed_entries
-        expected = self.model.feed(category, most, ARCHIVE_ENTRIES)
+        expected = self.model.feed(name, category, most, ARCHIVE_ENTRIES)
         for format in ("atom", "rss", "json"):
             path = f"/feeds/{name}/{category}.{format}" if category else f"/feeds/{name}.{format}"
             shown = readers.read(self.seen[path], format)

@@ -299,7 +299,7 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "file_name": [room.files[0], *(secret for secret in secrets if secret.endswith(".jpg")), "x.jpg"],
         "medium_id": [secrets[0], UNKNOWN],
         "release_id": [*room.public, *secrets, UNKNOWN],
-        "delivery_id": [*secrets, UNKNOWN],
+        "delivery_id": [secrets[0], UNKNOWN],
         "replay_id": [secrets[0], UNKNOWN],
         "subscription_id": [*room.public, *secrets, UNKNOWN],
         "key_id": [secrets[0], UNKNOWN],

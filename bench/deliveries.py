@@ -28,7 +28,7 @@ from tests.services.valkey import start_valkey
 
 PARTNERS = 10_000
 ROUNDS = 5
-# Of the bare loop: with more it is slower.
+# Of the bare loop, which more make no faster.
 HANDLES = 256
 LANGUAGES = ("zh-Hans", "en")
 

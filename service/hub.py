@@ -122,9 +122,10 @@ def plan_feeds(storage: Storage, clock: Clock) -> int:
 def _plan_batch(storage: Storage, event: Event, now: datetime) -> int:
     """So many at once that nobody waits long for the database, from where the last batch ended."""
     with storage.write() as tx:
-        if not events.lock_unplanned(tx, event.id):
+        place = events.lock_place(tx, event.id)
+        if place is None:
             return 0
-        owed = asked.list_owed(tx, event, now, after=events.find_place(tx, event.id), limit=PLAN_BATCH)
+        owed = asked.list_owed(tx, event, now, after=place, limit=PLAN_BATCH)
         if owed:
             asked.retire_waiting(tx, owed)
             rows = [

@@ -48,10 +48,9 @@ def list_unplanned_feeds(tx: sa.Connection, *, limit: int) -> list[Event]:
     return _list(tx, events.c.type == EventType.FEED_CHANGED, limit)
 
 
-def lock_unplanned(tx: sa.Connection, event_id: uuid.UUID) -> bool:
-    """Whether the event still waits to be planned; nobody else plans it until the transaction ends."""
-    query = sa.select(events.c.id).where(events.c.id == event_id, events.c.planned_at.is_(None))
-    return tx.execute(query.with_for_update()).first() is not None
+def lock_place(tx: sa.Connection, event_id: uuid.UUID) -> uuid.UUID | None:
+    """What `find_place` finds; nobody else plans the event until the transaction ends."""
+    return tx.execute(_place(event_id).with_for_update()).scalar()
 
 
 def mark_published(tx: sa.Connection, shown: Iterable[Event], now: datetime) -> None:
@@ -76,8 +75,12 @@ def lock_public(tx: sa.Connection, release_id: uuid.UUID) -> None:
 
 def find_place(tx: sa.Connection, event_id: uuid.UUID) -> uuid.UUID | None:
     """The last subscription whose turn has come, or the nil id before the first; None once all have had theirs."""
+    return tx.execute(_place(event_id)).scalar()
+
+
+def _place(event_id: uuid.UUID) -> sa.Select[uuid.UUID]:
     place = sa.func.coalesce(events.c.planned_to, sa.literal(_NIL, sa.Uuid))
-    return tx.execute(sa.select(place).where(events.c.id == event_id, events.c.planned_at.is_(None))).scalar()
+    return sa.select(place).where(events.c.id == event_id, events.c.planned_at.is_(None))
 
 
 def mark_planned_to(tx: sa.Connection, event_id: uuid.UUID, subscription_id: uuid.UUID) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,8 @@ from service.clock import new_id
 from service.model import Attempt, AuditEntry, Claim, DeliveryState, EventType, NoticeType, SubscriptionState
 from service.retries import Failing, count_failure
 from service.storage.audit import insert_entry
-from service.storage.sets import among
-from service.storage.tables import deliveries, events, notices, subscriptions
+from service.storage.sets import Rows, among
+from service.storage.tables import Instant, deliveries, events, notices, subscriptions
 
 OWN_HOST = sa.select(subscriptions.c.host).where(subscriptions.c.id == deliveries.c.subscription_id).scalar_subquery()
 # Neither in line nor waiting for any time.
@@ -37,10 +37,7 @@ def note_failures(tx: sa.Connection, failed: Sequence[tuple[Claim, Attempt]]) ->
     What failed while its subscription was ended is not tried again; while it got another callback, it goes there.
     """
     rows = {row.id: row for row in tx.execute(_FAILING, {"ids": [claim.subscription_id for claim, _ in failed]})}
-    if silent := [row.id for row in rows.values() if row.state != SubscriptionState.ACTIVE]:
-        keep(tx, silent)
-    if moved := [claim.delivery_id for claim, _ in failed if rows[claim.subscription_id].callback != claim.callback]:
-        tx.execute(deliveries.update().where(among(deliveries.c.id, moved)).values(host=OWN_HOST))
+    _follow(tx, [claim for claim, _ in failed], rows)
     found, changed = {}, []
     for claim, attempt in failed:
         row = rows[claim.subscription_id]
@@ -50,8 +47,15 @@ def note_failures(tx: sa.Connection, failed: Sequence[tuple[Claim, Attempt]]) ->
             if after != before:
                 changed.append({"own_id": row.id, "since": after.since, "count": after.count, "at": after.counted_at})
     if changed:
-        tx.execute(_COUNT, changed)
+        _COUNT.execute(tx, changed)
     return found
+
+
+def _follow(tx: sa.Connection, failed: Sequence[Claim], rows: Mapping[uuid.UUID, Any]) -> None:
+    if silent := [row.id for row in rows.values() if row.state != SubscriptionState.ACTIVE]:
+        keep(tx, silent)
+    if moved := [claim.delivery_id for claim in failed if rows[claim.subscription_id].callback != claim.callback]:
+        tx.execute(deliveries.update().where(among(deliveries.c.id, moved)).values(host=OWN_HOST))
 
 
 def _failing(row: Any) -> Failing | None:
@@ -65,9 +69,11 @@ _FAILING = sa.select(
     subscriptions.c.id, subscriptions.c.state, subscriptions.c.callback, subscriptions.c.failing_since,
     subscriptions.c.failures_counted, subscriptions.c.failure_counted_at,
 ).where(among(subscriptions.c.id, "ids")).order_by(subscriptions.c.id).with_for_update(key_share=True)
-_COUNT = subscriptions.update().where(subscriptions.c.id == sa.bindparam("own_id")).values(
-    failing_since=sa.bindparam("since"), failures_counted=sa.bindparam("count"),
-    failure_counted_at=sa.bindparam("at"),
+_COUNT = Rows(
+    {"own_id": subscriptions.c.id.type, "since": Instant(), "count": sa.SmallInteger(), "at": Instant()},
+    lambda row: subscriptions.update().where(subscriptions.c.id == row["own_id"]).values(
+        failing_since=row["since"], failures_counted=row["count"], failure_counted_at=row["at"],
+    ),
 )
 
 

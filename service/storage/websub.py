@@ -161,7 +161,7 @@ def list_expired(tx: sa.Connection, now: datetime, *, limit: int) -> list[Subscr
 
 
 def list_owed(
-    tx: sa.Connection, event: Event, now: datetime, *, after: uuid.UUID | None, limit: int
+    tx: sa.Connection, event: Event, now: datetime, *, after: uuid.UUID, limit: int
 ) -> dict[uuid.UUID, str]:
     """Subscriptions to what the event changed, behind one of them, that have no delivery of it yet, with their hosts.
 

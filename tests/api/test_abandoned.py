@@ -14,7 +14,7 @@ from service.model import Role
 from service.retries import GONE, WAITS
 from service.storage import Storage
 from service.subscriptions import end_gone
-from tests.api.test_replays import FINAL, Headers, Wire, told
+from tests.api.wire import FINAL, Headers, Wire, told
 from tests.conftest import StoppedClock, bearer
 
 

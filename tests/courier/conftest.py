@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -102,3 +103,16 @@ def spoil(storage: Storage, subscription: Subscription, **values: Any) -> None:
     """As a careless hand in the database would, past every check."""
     with storage.write() as tx:
         tx.execute(subscriptions_table.update().where(subscriptions_table.c.id == subscription.id).values(**values))
+
+
+def hold_answers(received: Received) -> tuple[threading.Semaphore, list[threading.Event]]:
+    """Tells of each push that came; the first two partners answer once their gate is open."""
+    asked, gates = threading.Semaphore(0), [threading.Event(), threading.Event()]
+
+    def answer(number: int) -> int:
+        asked.release()
+        gates[number].wait(10)
+        return 204
+
+    received.answer = answer
+    return asked, gates

@@ -14,7 +14,7 @@ from service.storage import Storage, notices
 from service.storage import subscriptions as stored
 from service.storage.deliveries import message_id
 from tests.conftest import StoppedClock
-from tests.courier.conftest import Hire, Receivers, await_state, find, owe, subscribe
+from tests.courier.conftest import Hire, Receivers, await_state, find, hold_answers, owe, subscribe
 from tests.factories import make_desk
 from tests.faults.processes import wait_until
 
@@ -169,18 +169,11 @@ def test_stop_finishes_what_is_in_flight_and_begins_nothing(
     hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers
 ) -> None:
     base_url, received = receivers
-    asked, gate = threading.Event(), threading.Event()
-
-    def answer(_number: int) -> int:
-        asked.set()
-        gate.wait(10)
-        return 204
-
-    received.answer = answer
+    asked, [gate, _] = hold_answers(received)
     flying, waiting = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"), 2)
     courier = hire()
     courier.nudge()
-    assert asked.wait(10)
+    assert asked.acquire(timeout=10)
     stopping = threading.Thread(target=courier.stop)
     stopping.start()
     assert courier._stopping.wait(10)

@@ -13,9 +13,8 @@ import pytest
 from service.model import Claim, DeliveryState
 from service.storage import Storage, claims
 from tests.conftest import StoppedClock
-from tests.courier.conftest import Hire, Receivers, await_state, find, owe, subscribe
+from tests.courier.conftest import Hire, Receivers, await_state, find, hold_answers, owe, subscribe
 from tests.faults.processes import wait_until
-from tests.faults.receivers import Received
 
 
 def test_a_result_outlives_a_database_that_is_away_for_a_moment(
@@ -23,17 +22,10 @@ def test_a_result_outlives_a_database_that_is_away_for_a_moment(
     away: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture,
 ) -> None:
     base_url, received = receivers
-    asked, gate = threading.Event(), threading.Event()
-
-    def answer(_number: int) -> int:
-        asked.set()
-        gate.wait(10)
-        return 204
-
-    received.answer = answer
+    asked, [gate, _] = hold_answers(received)
     owed = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
     hire().nudge()
-    assert asked.wait(10)
+    assert asked.acquire(timeout=10)
     with caplog.at_level(logging.WARNING), away():
         gate.set()
         wait_until(lambda: "the courier waits" in caplog.text, "the record fails", seconds=30)
@@ -52,19 +44,6 @@ def test_what_was_nudged_while_the_database_was_away_is_sent_when_it_is_back(
         courier.nudge()
         wait_until(lambda: "the courier waits" in caplog.text, "the claim fails", seconds=30)
     await_state(storage, DeliveryState.DELIVERED, *owed)
-
-
-def hold_answers(received: Received) -> tuple[threading.Semaphore, list[threading.Event]]:
-    """Tells of each push that came; the first two partners answer once their gate is open."""
-    asked, gates = threading.Semaphore(0), [threading.Event(), threading.Event()]
-
-    def answer(number: int) -> int:
-        asked.release()
-        gates[number].wait(10)
-        return 204
-
-    received.answer = answer
-    return asked, gates
 
 
 def test_what_flies_while_the_database_is_away_is_recorded_when_it_is_back(

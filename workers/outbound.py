@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import selectors
-import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +14,11 @@ import pycurl
 from service.mail import MailServer
 from service.networks import AllowedNetworks, vet_address
 from service.retries import FIRST_ROOM, RETRY_ROOM
+from workers.multi import Multi
 from workers.transfers import File, Mail, Reply, Request, Response, Transfer
 
 # An idle connection is kept for the next push of a burst, not for the next day's.
-_IDLE_SECONDS, _LIFETIME_SECONDS, _MOST_IDLE = 10, 60, 256
+_IDLE_SECONDS, _LIFETIME_SECONDS = 10, 60
 # As many as begin within a moment.
 _HANDLES_KEPT = FIRST_ROOM + RETRY_ROOM
 
@@ -45,17 +43,7 @@ class Outbound:
         self._vet = vet
         self._mail = mail
         self._ca_bundle = ca_bundle or certifi.where()
-        self._selector = selectors.DefaultSelector()
-        self._alarm, self._bell = socket.socketpair()
-        self._alarm.setblocking(False)
-        self._bell.setblocking(False)
-        self._selector.register(self._alarm, selectors.EVENT_READ)
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, _MOST_IDLE)
-        self._watched: set[int] = set()
-        self._timer_at: float | None = None
+        self._multi = Multi()
         self._transfers: dict[pycurl.Curl, Transfer] = {}
         self._spare: list[pycurl.Curl] = []
         self._finished: list[tuple[object, Response]] = []
@@ -106,37 +94,34 @@ class Outbound:
 
     def _add(self, curl: pycurl.Curl, transfer: Transfer) -> None:
         self._transfers[curl] = transfer
-        self._multi.add_handle(curl)
+        self._multi.add(curl)
 
     def wait(self, timeout_seconds: float) -> list[tuple[Any, Response]]:
         """Drive what is in flight until something finishes, `wake` is called or the time is over."""
         ends_at = time.monotonic() + timeout_seconds
-        awake = False
-        while not awake and not self._finished:
-            now = time.monotonic()
-            awake = self._drive(now, ends_at) or now >= ends_at
-            self._collect()
+        is_over = False
+        while not is_over and not self._finished:
+            left = ends_at - time.monotonic()
+            is_over = self._multi.drive(left) or left <= 0
+            for curl, code in self._multi.collect():
+                self._finish(curl, code)
         finished, self._finished = self._finished, []
         return finished
 
     def wake(self) -> None:
         """Make `wait` return now, or at once when it is next called. Callable from any thread."""
-        # A full pipe wakes as well as one more byte; after `close` there is nobody to wake.
-        with suppress(OSError):
-            self._bell.send(b"\0")
+        self._multi.wake()
 
     def close(self) -> list[object]:
         """Abort what is in flight and return its contexts. A name's look-up is waited for."""
         left = [transfer.context for transfer in self._transfers.values()]
         left += [context for context, _ in self._finished]
         for curl in self._transfers:
-            self._multi.remove_handle(curl)
+            self._multi.remove(curl)
         for curl in (*self._transfers, *self._spare):
             curl.close()
         self._transfers, self._spare, self._finished = {}, [], []
         self._multi.close()
-        for closable in (self._selector, self._alarm, self._bell):
-            closable.close()
         return left
 
     def _prepare(
@@ -154,49 +139,12 @@ class Outbound:
         setopt(pycurl.HEADERFUNCTION, transfer.take_header)
         setopt(pycurl.WRITEFUNCTION, transfer.take_body)
 
-    def _drive(self, now: float, ends_at: float) -> bool:
-        """Wait for the next thing to happen and let curl act on it; whether the bell rang."""
-        until = ends_at if self._timer_at is None else min(ends_at, self._timer_at)
-        rung = False
-        for key, events in self._selector.select(max(0.0, until - now)):
-            if key.fileobj is self._alarm:
-                rung = bool(self._alarm.recv(4096))
-            else:
-                self._multi.socket_action(key.fd, _curl_events(events))
-        if self._timer_at is not None and self._timer_at <= time.monotonic():
-            self._timer_at = None
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        return rung
-
-    def _collect(self) -> None:
-        more = True
-        while more:
-            more, succeeded, failed = self._multi.info_read()
-            for curl in succeeded:
-                self._finish(curl, pycurl.E_OK)
-            for curl, code, _ in failed:
-                self._finish(curl, code)
-
     def _finish(self, curl: pycurl.Curl, code: int) -> None:
-        self._multi.remove_handle(curl)
+        self._multi.remove(curl)
         transfer = self._transfers.pop(curl)
         self._finished.append((transfer.context, transfer.conclude(code, curl.getinfo(pycurl.RESPONSE_CODE))))
         if _is_plain_post(transfer.request) and len(self._spare) < _HANDLES_KEPT:
             self._spare.append(curl)
-
-    def _watch(self, event: int, fd: int, multi: pycurl.CurlMulti, data: object) -> None:
-        if event == pycurl.POLL_REMOVE:
-            if fd in self._watched:
-                self._watched.discard(fd)
-                self._selector.unregister(fd)
-        elif fd in self._watched:
-            self._selector.modify(fd, _SELECTOR_EVENTS[event])
-        else:
-            self._watched.add(fd)
-            self._selector.register(fd, _SELECTOR_EVENTS[event])
-
-    def _set_timer(self, timeout_ms: int) -> None:
-        self._timer_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
 
 _ALWAYS = (
@@ -215,11 +163,6 @@ _ALWAYS = (
     (pycurl.DNS_CACHE_TIMEOUT, 0),
     (pycurl.NOSIGNAL, 1),
 )
-_SELECTOR_EVENTS = {
-    pycurl.POLL_IN: selectors.EVENT_READ,
-    pycurl.POLL_OUT: selectors.EVENT_WRITE,
-    pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
-}
 
 
 def _mail_options(mail: Mail, server: MailServer, reply: Reply) -> tuple[tuple[int, object], ...]:
@@ -262,8 +205,3 @@ def _form(curl: pycurl.Curl, fields: Mapping[str, str | File]) -> pycurl.CurlMim
         else:
             form.add_file(name, str(value.path), filename=value.name, content_type=value.type)
     return form
-
-
-def _curl_events(events: int) -> int:
-    reads = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
-    return reads | (pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0)

@@ -81,21 +81,17 @@ def _owe(
     # First of all, so that a courier either has one of these already, and is counted, or gets none.
     claims.retire_waiting(tx, release.id, place, batch[-1].id)
     bodies = Bodies(tx, event, release, profile)
-    rows = [
-        make_row(each.id, each.host, bodies.find_id(each.order), is_kept=each.is_paused)
-        for each in _list_owed(tx, event, release, batch)
-    ]
-    deliveries.insert_deliveries(tx, event, rows, now)
-    return len(rows)
+    owed = list(_list_owed(tx, event, release, batch))
+    for is_paused in (False, True):
+        rows = [
+            make_row(each.id, each.host, bodies.find_id(each.order)) for each in owed if each.is_paused is is_paused
+        ]
+        deliveries.insert_deliveries(tx, event, rows, now, is_kept=is_paused)
+    return len(owed)
 
 
-def make_row(
-    subscription_id: uuid.UUID, host: str, payload_id: uuid.UUID, *, is_kept: bool, **more: Any
-) -> dict[str, Any]:
-    return {
-        "id": new_id(), "subscription_id": subscription_id, "payload_id": payload_id, "host": host,
-        "is_kept": is_kept, **more,
-    }
+def make_row(subscription_id: uuid.UUID, host: str, payload_id: uuid.UUID | None) -> dict[str, Any]:
+    return {"id": new_id(), "subscription_id": subscription_id, "payload_id": payload_id, "host": host}
 
 
 def find_shown(tx: Transaction, event: Event) -> Release | None:
@@ -170,12 +166,12 @@ def plan_test(storage: Storage, subscription: Subscription, now: datetime) -> De
     event = Event(id=new_id(), type=EventType.SUBSCRIPTION_TEST, created_at=now)
     payload_id = new_id()
     is_kept = subscription.state is SubscriptionState.PAUSED
-    row = make_row(subscription.id, host_of(subscription.callback), payload_id, is_kept=is_kept)
+    row = make_row(subscription.id, host_of(subscription.callback), payload_id)
     with storage.write() as tx:
         events.insert_event(tx, event, published_at=now)
         variant = Variant(Format.DIGLOT, ())
         deliveries.insert_payload(tx, payload_id, event.id, variant, test_payload(event, subscription))
-        deliveries.insert_deliveries(tx, event, [row], now)
+        deliveries.insert_deliveries(tx, event, [row], now, is_kept=is_kept)
         delivery = deliveries.find_delivery(tx, row["id"])
     assert delivery
     return delivery

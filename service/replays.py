@@ -156,8 +156,8 @@ def _send(
     if event.type is not EventType.RELEASE_WITHDRAWN and wants(subscription.order, release):
         payload_id = Bodies(tx, event, release, profile).find_id(subscription.order)
         host, is_kept = host_of(subscription.callback), subscription.state is State.PAUSED
-        row = make_row(subscription.id, host, payload_id, is_kept=is_kept, replay_id=replay.id)
-        deliveries.insert_deliveries(tx, event, [row], now)
+        row = make_row(subscription.id, host, payload_id)
+        deliveries.insert_deliveries(tx, event, [row], now, is_kept=is_kept, replay_id=replay.id)
 
 
 def _finish(tx: Transaction, replay: Replay, now: datetime) -> bool:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -53,10 +54,7 @@ def claim_due(
     """
     _take_turn(tx)
     lines.wake(tx, now)
-    if freed := lines.free_lost(tx, now):
-        # What a newer event has overtaken meanwhile is not sent once more.
-        _retire_overtaken(tx, freed)
-    choice = turns.Choice(turns.find_flight(tx, now))
+    choice = turns.Choice(_find_flight(tx, now))
     rooms = {False: limit, True: limit if retry_limit is None else retry_limit}
     for lane in lines.find_lanes(tx):
         chosen = turns.choose(tx, choice, lane, after.get(lane, ""), rooms[lane.is_retry], now)
@@ -67,6 +65,17 @@ def claim_due(
     turns.put_off(tx, choice)
     retire_overtaken(tx, choice.chosen)
     return _hold(tx, owner, until, choice.chosen)
+
+
+def _find_flight(tx: sa.Connection, now: datetime) -> turns.Flight:
+    """Without those that were lost: they are in line again."""
+    flight = turns.find_flight(tx, now)
+    if not flight.is_any_lost:
+        return flight
+    if freed := lines.free_lost(tx, now):
+        # What a newer event has overtaken meanwhile is not sent once more.
+        _retire_overtaken(tx, freed)
+    return turns.find_flight(tx, now)
 
 
 def _take_turn(tx: sa.Connection) -> None:
@@ -96,11 +105,12 @@ def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> N
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
-    held = {tuple(row) for row in tx.execute(_FENCES, {"ids": [outcome.claim.delivery_id for outcome in outcomes]})}
-    lost = [outcome for outcome in outcomes if _fence(tx, outcome.claim) not in held]
+    # In one order, so that two workers which report on the same rows don't wait for each other.
+    conclusions = sorted(map(_conclusion, outcomes), key=itemgetter("own_id"))
+    held = {tuple(row) for row in _CONCLUDE.execute(tx, conclusions)}
+    lost = [each for each in outcomes if (key_of(tx, each.claim.delivery_id), each.claim.attempt) not in held]
     kept = [outcome for outcome in outcomes if outcome not in lost] if lost else outcomes
     if kept:
-        _CONCLUDE.execute(tx, [_conclusion(outcome) for outcome in kept])
         _KEEP_ATTEMPT.execute(tx, [_attempt(outcome) for outcome in kept])
         if again := [outcome.claim.delivery_id for outcome in kept if outcome.state is DeliveryState.DUE]:
             _retire_overtaken(tx, again)
@@ -214,14 +224,11 @@ _BODIES = sa.select(
 ).where(among(payloads.c.id, "ids"))
 
 
-def _fence(tx: sa.Connection, claim: Claim) -> tuple[Any, str, int]:
-    return key_of(tx, claim.delivery_id), claim.owner, claim.attempt
-
-
 def _conclusion(outcome: Outcome) -> dict[str, Any]:
     delivered = outcome.state is DeliveryState.DELIVERED
     return {
-        "own_id": outcome.claim.delivery_id, "new_state": outcome.state.value, "again_at": outcome.next_attempt_at,
+        "own_id": outcome.claim.delivery_id, "owner": outcome.claim.owner, "number": outcome.claim.attempt,
+        "new_state": outcome.state.value, "again_at": outcome.next_attempt_at,
         "accepted_at": outcome.attempt.started_at if delivered else None,
     }
 
@@ -236,21 +243,18 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-# The fences of those that are still claimed, which nobody can take until the transaction ends. In one order, so that
-# two workers which report on the same rows don't wait for each other.
-_FENCES = sa.select(
-    sa.type_coerce(deliveries.c.id, Key), deliveries.c.claim_owner, deliveries.c.attempt
-).where(among(deliveries.c.id, "ids"), deliveries.c.state == DeliveryState.DUE).order_by(
-    deliveries.c.id
-).with_for_update()
+# What is fenced by owner and number, so that a late result of a claim that was lost changes nothing.
 _CONCLUDE = Rows(
-    {"own_id": deliveries.c.id.type, "new_state": deliveries.c.state.type, "again_at": Instant(),
-     "accepted_at": Instant()},
-    lambda row: deliveries.update().where(deliveries.c.id == row["own_id"]).values(
+    {"own_id": deliveries.c.id.type, "owner": deliveries.c.claim_owner.type, "number": deliveries.c.attempt.type,
+     "new_state": deliveries.c.state.type, "again_at": Instant(), "accepted_at": Instant()},
+    lambda row: deliveries.update().where(
+        deliveries.c.id == row["own_id"], deliveries.c.claim_owner == row["owner"],
+        deliveries.c.attempt == row["number"], deliveries.c.state == DeliveryState.DUE,
+    ).values(
         # Sent anew and failed, it still was delivered once.
         state=row["new_state"], delivered_at=sa.func.coalesce(row["accepted_at"], deliveries.c.delivered_at),
         next_attempt_at=row["again_at"], claim_owner=None, claim_until=None,
-    ),
+    ).returning(sa.type_coerce(deliveries.c.id, Key), deliveries.c.attempt),
 )
 _KEEP_ATTEMPT = Rows(
     {column.name: column.type for column in attempts.c if column is not attempts.c.exchange_cleared_at},

@@ -52,20 +52,25 @@ def find_payload(tx: sa.Connection, event_id: uuid.UUID, variant: Variant) -> uu
     return tx.execute(query).scalar()
 
 
-def insert_deliveries(tx: sa.Connection, event: Event, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+def insert_deliveries(
+    tx: sa.Connection, event: Event, rows: Sequence[dict[str, Any]], now: datetime, *,
+    is_kept: bool = False, replay_id: uuid.UUID | None = None,
+) -> None:
     """Each row names its `id`, `subscription_id`, `payload_id` and `host`; all are due at once.
 
-    But those of a paused subscription, whose row says `is_kept`, only once it is resumed. `replay_id` may be there.
+    But what `is_kept`, for paused subscriptions, only once they are resumed.
     """
-    in_line = {"lane": lane_of(event.type).value, "next_attempt_at": now}
-    rows = [{"replay_id": None} | row | (_KEPT if row.pop("is_kept", False) else in_line) for row in rows]
+    place = _KEPT if is_kept else {"lane": lane_of(event.type).value, "next_attempt_at": now}
     if rows:
-        _INSERT.execute(tx, rows, event_id=event.id, state=DeliveryState.DUE, created_at=now, attempt=0)
+        _INSERT.execute(
+            tx, rows, event_id=event.id, state=DeliveryState.DUE, created_at=now, attempt=0, replay_id=replay_id,
+            **place,
+        )
 
 
 # What differs from row to row, and what doesn't.
-_ROW = ("id", "subscription_id", "payload_id", "host", "replay_id", "lane", "next_attempt_at")
-_COMMON = ("event_id", "state", "created_at", "attempt")
+_ROW = ("id", "subscription_id", "payload_id", "host")
+_COMMON = ("event_id", "state", "created_at", "attempt", "replay_id", "lane", "next_attempt_at")
 _KEPT = {"lane": None, "next_attempt_at": None}
 _INSERT = Rows(
     {name: deliveries.c[name].type for name in _ROW},

@@ -24,9 +24,15 @@ _is_claimed = deliveries.c.claim_owner.is_not(None)
 _RIPE = sa.select(deliveries.c.id).where(
     _is_waiting, deliveries.c.next_attempt_at <= sa.bindparam("now")
 ).order_by(deliveries.c.next_attempt_at).limit(WAKE_BATCH).with_for_update(skip_locked=True)
-_LOST = sa.select(deliveries.c.id).where(_is_claimed, sa.or_(
-    deliveries.c.claim_until <= sa.bindparam("now"), deliveries.c.claim_until > sa.bindparam("latest"),
-)).with_for_update(skip_locked=True)
+# Of a claim: a dead courier has it, or one whose clock was set back since. Takes what `lost_at` names.
+IS_LOST = sa.or_(
+    deliveries.c.claim_until <= sa.bindparam("now"), deliveries.c.claim_until > sa.bindparam("latest")
+)
+_LOST = sa.select(deliveries.c.id).where(_is_claimed, IS_LOST).with_for_update(skip_locked=True)
+
+
+def lost_at(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "latest": now + 2 * LONG_CLAIM}
 
 
 def lane_of(event_type: EventType) -> Lane:
@@ -72,8 +78,8 @@ def wake_misdated(tx: sa.Connection, now: datetime) -> None:
 
 
 def free_lost(tx: sa.Connection, now: datetime) -> list[uuid.UUID]:
-    """Have those get in line again that a dead courier holds, or one whose clock was set back since; names them."""
-    lost = list(tx.execute(_LOST, {"now": now, "latest": now + 2 * LONG_CLAIM}).scalars())
+    """Have those get in line again whose claim is lost; names them."""
+    lost = list(tx.execute(_LOST, lost_at(now)).scalars())
     if lost:
         change = deliveries.update().where(among(deliveries.c.id, lost))
         # The callback may have been changed meanwhile.

@@ -86,9 +86,9 @@ class Rows:
             "postgresql": make({name: recordset.c[name] for name in types}),
         }
 
-    def execute(self, tx: sa.Connection, rows: Sequence[Mapping[str, Any]], **common: Any) -> None:
+    def execute(self, tx: sa.Connection, rows: Sequence[Mapping[str, Any]], **common: Any) -> sa.CursorResult[Any]:
         """What is ``common`` to all rows are parameters of the statement's own."""
-        tx.execute(self._statements[tx.dialect.name], {_ROWS: rows, **common})
+        return tx.execute(self._statements[tx.dialect.name], {_ROWS: rows, **common})
 
 
 class _Among(FunctionElement[bool]):

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from service.model import DeliveryState, Lane, SubscriptionState
 from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
 from service.storage.hosts import find_breakers
+from service.storage.lines import IS_LOST, lost_at
 from service.storage.pauses import keep
 from service.storage.sets import Key, among
 from service.storage.tables import deliveries, subscriptions
@@ -35,6 +36,8 @@ class Flight:
     subscriptions: set[Any] = field(default_factory=set)
     hosts: dict[str, int] = field(default_factory=dict)
     bursts: dict[str, int] = field(default_factory=dict)
+    # Whether a courier is among them that died.
+    is_any_lost: bool = False
 
     def add(self, subscription_id: Any, host: str, is_fresh: bool) -> None:
         self.subscriptions.add(subscription_id)
@@ -51,14 +54,17 @@ class Flight:
 
 _FLYING = sa.select(
     sa.type_coerce(deliveries.c.subscription_id, Key), deliveries.c.host,
-    sa.case((deliveries.c.claim_until > sa.bindparam("moment_ago"), 1), else_=0),
+    sa.case((deliveries.c.claim_until > sa.bindparam("moment_ago"), 1), else_=0), sa.case((IS_LOST, 1), else_=0),
 ).where(deliveries.c.claim_owner.is_not(None))
 
 
 def find_flight(tx: sa.Connection, now: datetime) -> Flight:
     flight = Flight()
-    for subscription_id, host, is_fresh in tx.execute(_FLYING, {"moment_ago": now + CLAIM - MOMENT}):
+    for subscription_id, host, is_fresh, is_lost in tx.execute(
+        _FLYING, lost_at(now) | {"moment_ago": now + CLAIM - MOMENT}
+    ):
         flight.add(subscription_id, host, is_fresh)
+        flight.is_any_lost |= is_lost == 1
     return flight
 
 

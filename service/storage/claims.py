@@ -130,7 +130,8 @@ def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         attempt, host = outcome.attempt, outcome.claim.host
         is_well = is_host_well(attempt.status, attempt.error)
-        if is_well is not None:
+        # A host that was well and still is has nothing to be kept of it.
+        if is_well is False or (is_well and host in after):
             after[host] = judge_host(after.get(host, Breaker()), is_well, attempt.ended_at)
     changed = {host: breaker for host, breaker in after.items() if breaker != before.get(host, Breaker())}
     hosts.keep_breakers(tx, changed)

@@ -68,9 +68,9 @@ class Queue:
         """Whatever is accepted should go public now."""
         self._send(PUBLISH)
 
-    def deliver(self) -> None:
-        """Whatever is due should be sent now."""
-        self._send(DELIVER)
+    def deliver(self, couriers: int = 1) -> None:
+        """Whatever is due should be sent now, by so many couriers if there are."""
+        self._send(DELIVER, couriers)
 
     def verify(self) -> None:
         """Whoever is said to want a topic, or no more of it, should be asked now."""
@@ -90,8 +90,9 @@ class Queue:
             return False
         return True
 
-    def _send(self, name: str) -> None:
+    def _send(self, name: str, times: int = 1) -> None:
         try:
-            self._app.send_task(name, retry=False)
+            for _ in range(times):
+                self._app.send_task(name, retry=False)
         except (kombu.exceptions.OperationalError, redis.exceptions.RedisError, OSError) as error:
             log.warning("the broker can't be reached, the sweep will do: %s", error)

@@ -50,8 +50,8 @@ class RecordingQueue:
     def publish(self) -> None:
         self.nudges.append("publish")
 
-    def deliver(self) -> None:
-        self.nudges.append("deliver")
+    def deliver(self, couriers: int = 1) -> None:
+        self.nudges += ["deliver"] * couriers
 
     def verify(self) -> None:
         self.nudges.append("verify")

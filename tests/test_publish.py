@@ -34,8 +34,8 @@ class EagerQueue(RecordingQueue):
         super().__init__()
         self._on_deliver = on_deliver
 
-    def deliver(self) -> None:
-        super().deliver()
+    def deliver(self, couriers: int = 1) -> None:
+        super().deliver(couriers)
         self._on_deliver()
 
 
@@ -85,6 +85,23 @@ def test_what_is_accepted_while_another_is_planned_goes_public_before_the_planni
     # A nudge for each part: one more of the first release goes out, then the second is there.
     assert public_after[0] == 2
     assert queue.nudges == ["deliver"] * 2 * SUBSCRIPTIONS
+
+
+def test_as_many_couriers_are_called_as_one_release_keeps_busy(
+    storage: Storage, profile: Profile, clock: StoppedClock, draft: Draft, workers_app: Celery,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from workers import publish
+
+    for number in range(SUBSCRIPTIONS):
+        order = {"partner": f"P{number}", "channel": "webhook", "callback": "https://p.example/", "languages": ["en"]}
+        subscribe(storage, order, clock())
+    accept_release(storage, draft, ReleaseState.PUBLISHED, clock(), make_desk(storage))
+    queue = EagerQueue(lambda: None)
+    monkeypatch.setattr(publish, "FIRST_ROOM", SUBSCRIPTIONS - 1)
+    employ(monkeypatch, storage, profile, queue, clock)
+    publish._publish()
+    assert queue.nudges == ["deliver"] * 2
 
 
 def test_what_is_accepted_while_old_releases_are_sent_once_more_goes_public_and_is_planned_before_that_ends(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from service import queue
 from service.clock import utc_now
@@ -11,6 +12,7 @@ from service.hub import plan_feeds
 from service.publishing import publish_due
 from service.releases import publish_scheduled
 from service.replays import plan_replays
+from service.retries import FIRST_ROOM
 from workers import context
 from workers.app import app
 from workers.turn import Turn
@@ -40,19 +42,23 @@ def _publish() -> None:
     if wait_seconds:
         # Two swaps never share a second; the wait is far below the broker's visibility timeout.
         publish.apply_async(countdown=wait_seconds)
-    if plan_feeds(context.storage(), utc_now):
-        context.queue().deliver()
+    _call_couriers(plan_feeds(context.storage(), utc_now))
 
 
 def _bring_out() -> float:
     """What is accepted or due, to readers and into the plans; returns after how many seconds there is more to do."""
     wait_seconds = _make_public()
     for count in plan_parts(context.storage(), context.profile(), utc_now):
-        if count:
-            context.queue().deliver()
+        _call_couriers(count)
         # What is accepted meanwhile doesn't wait until all partners of another release are planned.
         wait_seconds = _make_public()
     return wait_seconds
+
+
+def _call_couriers(owed: int) -> None:
+    """As many as this keeps busy: of several workers each has one."""
+    if owed:
+        context.queue().deliver(couriers=math.ceil(owed / FIRST_ROOM))
 
 
 def _make_public() -> float:

@@ -55,7 +55,6 @@ class Service:
         self._environ = os.environ | variables
         (folder / "run").mkdir()
         self.storage = Storage(database_url, vault=VAULT)
-        self.storage.migrate()
         publish_due(self.storage, load_profile(self.settings.profile_path), utc_now)
         key = keys.make_key(self.storage, "test", Role.ADMIN, utc_now())[1]
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

@@ -110,4 +110,6 @@ def test_a_partner_that_never_ends_its_requests_stops_neither_feeds_nor_the_desk
         with unfinished(service.port, 48, "/v1/subscriptions", plain):
             for path in ("/healthz", "/feeds/zh.atom", "/zh/") * 5:
                 assert service.get(path)[0] == 200, path
-            assert service.subscribe("http://127.0.0.1:9/")["partner"]
+            assert service.call("/v1/subscriptions", {
+                "partner": "P", "channel": "webhook", "callback": "http://127.0.0.1:9/", "languages": ["en"],
+            })["partner"] == "P"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from celery import Celery
 from flask.testing import FlaskClient
 
@@ -129,6 +130,9 @@ def lend_database(request: pytest.FixtureRequest, kind: str, file: Path) -> Iter
 @pytest.fixture
 def storage(database_url: str) -> Iterator[Storage]:
     storage = Storage(database_url, vault=VAULT)
+    if storage.engine.dialect.name == "sqlite":
+        # Without waiting for the disk, as PostgreSQL's commits here: no test takes the machine's power away.
+        sa.event.listen(storage.engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
     yield storage
     storage.close()
 

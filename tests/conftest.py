@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from celery import Celery
 from flask.testing import FlaskClient
 
@@ -85,20 +88,51 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def sqlite_pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What all tests' SQLite databases are copied from, as every migration takes its time."""
+    file = tmp_path_factory.mktemp("pattern") / "diglot.sqlite3"
+    _migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_pattern(postgres: Postgres) -> str:
+    _migrate(url := postgres.create_database())
+    return url
+
+
+def _migrate(url: str) -> None:
+    storage = Storage(url)
+    storage.migrate()
+    storage.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/diglot.sqlite3"
+    """Of a migrated database."""
+    with lend_database(request, request.param, tmp_path / "diglot.sqlite3") as url:
+        yield url
+
+
+@contextmanager
+def lend_database(request: pytest.FixtureRequest, kind: str, file: Path) -> Iterator[str]:
+    """The URL of a migrated database, which is ``file`` where the kind is SQLite."""
+    if kind == "sqlite":
+        shutil.copyfile(request.getfixturevalue("sqlite_pattern"), file)
+        yield f"sqlite:///{file}"
         return
     server: Postgres = request.getfixturevalue("postgres")
-    with server.lend_database() as url:
+    with server.lend_database(request.getfixturevalue("postgres_pattern")) as url:
         yield url
 
 
 @pytest.fixture
 def storage(database_url: str) -> Iterator[Storage]:
     storage = Storage(database_url, vault=VAULT)
-    storage.migrate()
+    if storage.engine.dialect.name == "sqlite":
+        # Without waiting for the disk, as PostgreSQL's commits here: no test takes the machine's power away.
+        sa.event.listen(storage.engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
     yield storage
     storage.close()
 

@@ -99,12 +99,17 @@ def test_what_the_request_says_of_itself_arrives(port: int) -> None:
     assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"rest": "中/ ", "query": "é", "header": "1,2"}
 
 
-def test_a_partner_that_never_ends_its_requests_stops_neither_feeds_nor_the_desk(tmp_path: Path) -> None:
-    with run_service(tmp_path, f"sqlite:///{tmp_path}/diglot.sqlite3") as service:
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_partner_that_never_ends_its_requests_stops_neither_feeds_nor_the_desk(
+    tmp_path: Path, database_url: str
+) -> None:
+    with run_service(tmp_path, database_url) as service:
         plain = keys.make_key(service.storage, "partner", Role.PARTNER, utc_now(), "Alpha Daily")[1]
         service.start("web")
         wait_until(lambda: service.get("/healthz")[0] == 200, "the web answers", service.read_logs)
         with unfinished(service.port, 48, "/v1/subscriptions", plain):
             for path in ("/healthz", "/feeds/zh.atom", "/zh/") * 5:
                 assert service.get(path)[0] == 200, path
-            assert service.subscribe("http://127.0.0.1:9/")["partner"]
+            assert service.call("/v1/subscriptions", {
+                "partner": "P", "channel": "webhook", "callback": "http://127.0.0.1:9/", "languages": ["en"],
+            })["partner"] == "P"

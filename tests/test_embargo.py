@@ -8,7 +8,7 @@ import itertools
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,9 +35,8 @@ from service.retries import CLAIM
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
 from service.storage.websub import claim_intents
-from tests.conftest import ROOT, SECRET_KEY, VAULT, RecordingQueue, StoppedClock, bearer
+from tests.conftest import ROOT, SECRET_KEY, VAULT, RecordingQueue, StoppedClock, bearer, lend_database
 from tests.media import jpeg
-from tests.services.postgres import Postgres
 from workers import context
 from workers.channels import CHANNELS
 from workers.outbound import Mail, Response
@@ -187,14 +186,11 @@ def make_room(
     release_document: dict[str, Any],
 ) -> Iterator[Callable[[], Room]]:
     rooms: list[Room] = []
+    databases = ExitStack()
 
     def make() -> Room:
-        if request.param == "sqlite":
-            storage = Storage(f"sqlite:///{tmp_path}/{len(rooms)}.sqlite3", vault=VAULT)
-        else:
-            server: Postgres = request.getfixturevalue("postgres")
-            storage = Storage(server.create_database(), vault=VAULT)
-        storage.migrate()
+        url = databases.enter_context(lend_database(request, request.param, tmp_path / f"{len(rooms)}.sqlite3"))
+        storage = Storage(url, vault=VAULT)
         clock = StoppedClock()
         services = Services(
             settings=settings, profile=profile, storage=storage, queue=RecordingQueue(), clock=clock  # type: ignore[arg-type]
@@ -205,6 +201,7 @@ def make_room(
     yield make
     for room in rooms:
         room.services.storage.close()
+    databases.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,7 @@ def test_without_the_database_nothing_is_handed_out(
     """What is remembered might be the half of a pair."""
     if not database_url.startswith("sqlite"):
         pytest.skip("a PostgreSQL that stops is in tests/core/test_watch.py")
+    services = dataclasses.replace(services, storage=Storage(database_url, busy_seconds=0.1))
     publish_due(services.storage, services.profile, clock)
     with serve(services) as (client, served):
         client.get("/feeds/zh.atom")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +29,9 @@ from service.storage.tables import attempts, payloads
 from service.storage.tables import deliveries as delivery_rows
 from service.storage.tables import events as event_rows
 from service.subscriptions import subscribe
-from tests.conftest import StoppedClock
+from tests.conftest import VAULT, StoppedClock, lend_database
 from tests.meter import metered
+from tests.services.postgres import Postgres
 
 RELEASES = 5000
 OLD = 2000
@@ -37,16 +40,37 @@ MOST_ROWS = 600
 IN_BOTH = {"zh-Hans": "数字有误", "en": "A figure was wrong"}
 
 
-@pytest.fixture
-def old_newsroom(storage: Storage, profile: Profile, clock: StoppedClock) -> Storage:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def pattern(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, profile: Profile
+) -> Iterator[str]:
     """One with thousands of releases, a partner who was sent all of them, and a reader who was sent every state."""
+    with lend_database(request, request.param, tmp_path_factory.mktemp("old") / "diglot.sqlite3") as url:
+        storage = Storage(url, vault=VAULT)
+        load_releases(storage, profile, RELEASES)
+        publish_due(storage, profile, utc_now)
+        _send_every_state(storage)
+        order = {"partner": "P", "channel": "webhook", "callback": "http://127.0.0.1/", "languages": ["en"]}
+        _deliver_everything(storage, subscribe(storage, order, utc_now()).id)
+        analyse(storage)
+        storage.close()
+        yield url
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, pattern: str, tmp_path: Path) -> str:
+    """Each test has a copy of its own."""
+    made = sa.make_url(pattern)
+    if made.get_backend_name() == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        return server.create_database(pattern)
+    copied = shutil.copyfile(str(made.database), tmp_path / "diglot.sqlite3")
+    return f"sqlite:///{copied}"
+
+
+@pytest.fixture
+def old_newsroom(storage: Storage, clock: StoppedClock) -> Storage:
     clock.now = utc_now()
-    load_releases(storage, profile, RELEASES)
-    publish_due(storage, profile, clock)
-    _send_every_state(storage)
-    order = {"partner": "P", "channel": "webhook", "callback": "http://127.0.0.1/", "languages": ["en"]}
-    _deliver_everything(storage, subscribe(storage, order, clock()).id)
-    analyse(storage)
     return storage
 
 

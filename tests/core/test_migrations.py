@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import alembic.command
@@ -25,6 +26,16 @@ from service.storage import feeds as stored
 from tests.conftest import VAULT, StoppedClock
 from tests.core.newsroom import TOMBSTONE, Newsroom, link
 from tests.factories import make_desk
+from tests.services.postgres import Postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database without any table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/diglot.sqlite3"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create_database()
 
 
 @pytest.fixture

@@ -21,14 +21,10 @@ from service.storage import Storage, claims
 from service.storage.claims import Outcome
 from service.subscriptions import change_subscription, delete_subscription, get_subscription, resume_subscription
 from tests.core.newsroom import Newsroom, claim, owed, subscribe
-from tests.services.postgres import Postgres
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 PATIENCE_SECONDS = 20.0
-
-
-@pytest.fixture
-def database_url(postgres: Postgres) -> str:
-    return postgres.create_database()
 
 
 class Rival(threading.Thread):

@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,6 +23,7 @@ from service.storage import watch as watch_module
 from service.storage.commits import Commits, map_commits
 from service.validation import validate_release
 from tests.conftest import StoppedClock
+from tests.core.counter import count_up
 from tests.core.test_publishing import accept
 from tests.services.postgres import PrivatePostgres, start_postgres
 
@@ -140,28 +140,23 @@ def test_what_another_process_has_committed_is_told_by_the_next_question(tmp_pat
     storage.migrate()
     with storage.write() as tx:
         tx.exec_driver_sql("INSERT INTO generations VALUES (1, 1, '', '2026-11-24', 0, '2026-11-24', '2026-11-24')")
-    committed = multiprocessing.get_context("spawn").Value("q", 1)
-    writer = multiprocessing.get_context("spawn").Process(target=count_up, args=(database, 1000, committed))
+    spawn = multiprocessing.get_context("spawn")
+    committed, told = spawn.Value("q", 1), spawn.Value("q", 0)
+    writer = spawn.Process(target=count_up, args=(database, 1000, committed, told))
 
     async def test(watch: GenerationWatch) -> None:
-        writer.start()
-        before = 0
-        while before < 1000:
-            least = max(before, committed.value)
-            before = await watch.find_number() or 0
-            assert before >= least
+        while told.value < 1000:
+            least = max(told.value, committed.value)
+            told.value = await watch.find_number() or 0
+            assert told.value >= least
 
-    run(storage, test)
-    writer.join()
+    writer.start()
+    try:
+        run(storage, test)
+    finally:
+        writer.kill()
+        writer.join()
     storage.close()
-
-
-def count_up(database: Path, last: int, committed: Any) -> None:
-    connection = sqlite3.connect(database, isolation_level=None)
-    for number in range(2, last + 1):
-        connection.execute("UPDATE generations SET number = ?", (number,))
-        committed.value = number
-    connection.close()
 
 
 def test_the_memory_that_is_looked_into_is_that_of_the_open_database(
@@ -233,7 +228,10 @@ def test_looking_into_the_shared_memory_costs_the_process_none_of_its_locks(tmp_
         reader.exec_driver_sql("SELECT * FROM generations").all()
         run(storage, test)
         gc.collect()
-        empty = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(TRUNCATE)'))"
+        empty = (
+            "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1], timeout=0); "
+            "print(*connection.execute('PRAGMA wal_checkpoint(TRUNCATE)'))"
+        )
         command = [sys.executable, "-c", empty, str(tmp_path / "diglot.sqlite3")]
         busy, *_ = ast.literal_eval(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     storage.close()

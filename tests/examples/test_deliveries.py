@@ -21,11 +21,8 @@ from tests.factories import make_desk
 from tests.faults.processes import free_port, wait_until
 from workers.outbound import Outbound
 
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """One kind is enough: what is asked here is what receivers do."""
-    return f"sqlite:///{tmp_path}/diglot.sqlite3"
+# One kind is enough: what is asked here is what receivers do.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from service import keys
+from service import keys, subscriptions
 from service.clock import utc_now
 from service.config import Settings, load_profile, read_settings
 from service.model import Role
@@ -55,7 +55,6 @@ class Service:
         self._environ = os.environ | variables
         (folder / "run").mkdir()
         self.storage = Storage(database_url, vault=VAULT)
-        self.storage.migrate()
         publish_due(self.storage, load_profile(self.settings.profile_path), utc_now)
         key = keys.make_key(self.storage, "test", Role.ADMIN, utc_now())[1]
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -140,10 +139,10 @@ class Service:
         sent = self.headers | (headers or {})
         return self._fetch(urllib.request.Request(self.base_url + path, data, sent, method=method))
 
-    def subscribe(self, callback: str) -> Any:
-        return self.call("/v1/subscriptions", {
-            "partner": callback, "channel": "webhook", "callback": callback, "languages": ["zh-Hans", "en"],
-        })
+    def subscribe(self, callback: str) -> None:
+        """As a web process does; many who subscribe that way take longer than what is then done to their pushes."""
+        order = {"partner": callback, "channel": "webhook", "callback": callback, "languages": ["zh-Hans", "en"]}
+        subscriptions.subscribe(self.storage, order, utc_now())
 
     def read_logs(self) -> str:
         return "\n".join(

@@ -55,7 +55,8 @@ def test_a_client_that_repeats_what_a_killed_child_left_unanswered_has_one_relea
 ) -> None:
     base_url, received = receivers
     subscribe_all(service, base_url)
-    service.start("worker", "beat")
+    service.start("web", "worker", "beat")
+    wait_until(lambda: service.get("/healthz")[0] == 200, "the API answers", service.read_logs)
     posters = [
         threading.Thread(target=post_until_taken, args=(service, release_document, f"k{number}"), daemon=True)
         for number in range(8)
@@ -82,7 +83,7 @@ def test_beat_that_was_killed_and_lost_its_memory_goes_on(
     """What is due without any nudge waits for beat alone; the file where it notes its last run was torn."""
     base_url, received = receivers
     subscribe_all(service, base_url)
-    service.start("worker", "beat")
+    service.start("web", "worker", "beat")
     wait_until(lambda: service.get("/readyz")[0] == 200, "the service is ready", service.read_logs)
     service.kill("beat")
     for path in (tmp_path / "run").glob("beat*"):

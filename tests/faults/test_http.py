@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.storage.tables import metadata
+from tests.conftest import lend_database
 from tests.faults.processes import Service, run_service, wait_until
 from tests.services.postgres import Postgres
 
@@ -28,10 +29,10 @@ def start_web(service: Service, **options: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """For what never comes to the database, one service for all tests."""
     folder = tmp_path_factory.mktemp("web")
-    with run_service(folder, f"sqlite:///{folder}/diglot.sqlite3") as service:
+    with lend_database(request, "sqlite", folder / "diglot.sqlite3") as url, run_service(folder, url) as service:
         start_web(service)
         yield service
 
@@ -127,18 +128,18 @@ def test_head_answers_what_get_does_without_its_body(web: Service, path: str) ->
     assert int(asked[1]["content-length"]) == len(got[2]) > 0
 
 
-def test_a_full_disk_keeps_no_half_release(tmp_path: Path, release_document: dict[str, Any]) -> None:
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_full_disk_keeps_no_half_release(service: Service, release_document: dict[str, Any]) -> None:
     """And when there is room again, the same request is taken."""
     release_document["editions"]["en"]["body_text"] *= 200
-    with run_service(tmp_path, f"sqlite:///{tmp_path}/diglot.sqlite3") as service:
-        start_web(service, largest_file=65_536)
-        assert_refused_for_now(post_release(service, release_document))
-        assert set(count_kept(service).values()) == {0}
-        assert service.get("/feeds/zh.atom")[0] == 200, "readers are served from a full disk"
-        service.kill("web")
-        start_web(service)
-        assert post_release(service, release_document)[0] == 201
-        assert 0 not in count_kept(service).values()
+    start_web(service, largest_file=65_536)
+    assert_refused_for_now(post_release(service, release_document))
+    assert set(count_kept(service).values()) == {0}
+    assert service.get("/feeds/zh.atom")[0] == 200, "readers are served from a full disk"
+    service.kill("web")
+    start_web(service)
+    assert post_release(service, release_document)[0] == 201
+    assert 0 not in count_kept(service).values()
 
 
 @pytest.fixture

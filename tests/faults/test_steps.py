@@ -47,9 +47,6 @@ def receivers() -> Iterator[Receivers]:
 def subscribe_all(service: Service, base_url: str, first: int = 0, end: int = RECEIVERS) -> None:
     """Each on a host of its own."""
     port = base_url.rpartition(":")[2]
-    if not first:
-        service.start("web")
-    wait_until(lambda: service.get("/healthz")[0] == 200, "the API answers", service.read_logs)
     for number in range(first, end):
         service.subscribe(f"http://p{number}.localhost:{port}/{number}")
 
@@ -215,7 +212,7 @@ def test_a_release_is_taken_while_the_broker_takes_nothing_and_sent_when_it_does
 ) -> None:
     base_url, received = receivers
     subscribe_all(service, base_url)
-    service.start("worker", "beat")
+    service.start("web", "worker", "beat")
     wait_until(lambda: service.get("/readyz")[0] == 200, "the service is ready", service.read_logs)
     with fault(service):
         release_id = service.call("/v1/releases", release_document)["id"]

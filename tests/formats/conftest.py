@@ -13,6 +13,7 @@ from service.config import Profile, read_settings
 from service.formats import FORMATS, render
 from service.model import Feed
 from service.storage import Storage
+from tests.conftest import lend_database
 from tests.formats.newsroom import Whole, build
 from tests.formats.sample import PATHS, make_feed
 
@@ -45,13 +46,10 @@ def whole(
 ) -> Iterator[Whole]:
     """The newsroom of 300 releases, built once on either database."""
     folder = tmp_path_factory.mktemp("whole")
-    url = f"sqlite:///{folder}/diglot.sqlite3"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").create_database()
-    storage = Storage(url)
-    storage.migrate()
-    yield build(storage, profile, read_settings({"DIGLOT_DATA_DIR": str(folder), "DIGLOT_DATABASE_URL": url}))
-    storage.close()
+    with lend_database(request, request.param, folder / "diglot.sqlite3") as url:
+        storage = Storage(url)
+        yield build(storage, profile, read_settings({"DIGLOT_DATA_DIR": str(folder), "DIGLOT_DATABASE_URL": url}))
+        storage.close()
 
 
 @contextmanager

@@ -268,27 +268,23 @@ def settings_here(tmp_path: Path) -> Settings:
 
 
 def test_readers_and_partners_see_what_the_model_says_on_sqlite(
-    tmp_path: Path, profile: Profile, settings_here: Settings
+    tmp_path: Path, sqlite_pattern: Path, profile: Profile, settings_here: Settings
 ) -> None:
     numbers = itertools.count()
-    empty = Storage(f"sqlite:///{tmp_path}/empty.sqlite3")
-    empty.migrate()
-    empty.close()
 
     def open_newsroom() -> Newsroom:
         path = tmp_path / f"{next(numbers)}.sqlite3"
-        shutil.copy(tmp_path / "empty.sqlite3", path)
+        shutil.copyfile(sqlite_pattern, path)
         return Newsroom(Storage(f"sqlite:///{path}", vault=VAULT), settings_here, profile)
 
     run(open_newsroom, examples=12, steps=40)
 
 
 def test_readers_and_partners_see_what_the_model_says_on_postgresql(
-    postgres: Postgres, profile: Profile, settings_here: Settings
+    postgres: Postgres, postgres_pattern: str, profile: Profile, settings_here: Settings
 ) -> None:
     def open_newsroom() -> Newsroom:
-        storage = Storage(postgres.create_database(), vault=VAULT)
-        storage.migrate()
+        storage = Storage(postgres.create_database(postgres_pattern), vault=VAULT)
         return Newsroom(storage, settings_here, profile)
 
     run(open_newsroom, examples=3, steps=40)

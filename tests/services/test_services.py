@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from kombu import Connection
 
 from service import broker
-from tests.services.postgres import PrivatePostgres, start_postgres
+from tests.services.postgres import Postgres, PrivatePostgres, start_postgres
 from tests.services.valkey import Valkey, start_valkey
 
 HEADLINE = "上海合作组织峰会：中方发言人答记者问"
@@ -40,22 +42,51 @@ def test_each_postgres_database_is_its_own() -> None:
             engine.dispose()
 
 
-def test_a_lent_database_comes_back_empty_whoever_still_holds_it() -> None:
+@pytest.fixture(scope="module")
+def lender() -> Iterator[Postgres]:
     with start_postgres() as server:
-        with server.lend_database() as url:
-            engine = sa.create_engine(url)
-            forgotten = engine.connect()
-            forgotten.execute(sa.text("CREATE TABLE mine (id int)"))
-            forgotten.commit()
-            forgotten.execute(sa.text("LOCK TABLE mine"))
-        with server.lend_database() as again:
-            assert again == url
-            fresh = sa.create_engine(again)
-            assert sa.inspect(fresh).get_table_names() == []
-            fresh.dispose()
-        forgotten.invalidate()
-        forgotten.close()
-        engine.dispose()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def template(lender: Postgres) -> str:
+    url = lender.create_database()
+    run(url, "CREATE TABLE mine (id int)")
+    return url
+
+
+def run(url: str, statement: str) -> Any:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        result = connection.exec_driver_sql(statement)
+        return result.scalars().all() if result.returns_rows else None
+
+
+def test_a_lent_database_comes_back_empty_whoever_still_holds_it(lender: Postgres, template: str) -> None:
+    with lender.lend_database(template) as url:
+        engine = sa.create_engine(url)
+        forgotten = engine.connect()
+        forgotten.exec_driver_sql("INSERT INTO mine VALUES (1)")
+        forgotten.commit()
+        forgotten.exec_driver_sql("LOCK TABLE mine")
+    with lender.lend_database(template) as again:
+        assert again == url
+        assert run(again, "SELECT id FROM mine") == []
+    forgotten.invalidate()
+    forgotten.close()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO mine SELECT generate_series(1, 3000)", "ANALYZE mine"])
+def test_where_queries_would_be_planned_otherwise_a_new_copy_is_lent(
+    lender: Postgres, template: str, statement: str
+) -> None:
+    with lender.lend_database(template) as url:
+        run(url, statement)
+    with lender.lend_database(template) as fresh:
+        assert url not in (fresh, template)
+        assert run(fresh, "SELECT id FROM mine") == []
+        assert sa.make_url(url).database not in run(fresh, "SELECT datname FROM pg_database")
 
 
 def test_valkey_keeps_what_it_acknowledged_over_a_kill() -> None:

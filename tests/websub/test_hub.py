@@ -17,8 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 from service.feeds import entry_id
+from tests.conftest import lend_database
 from tests.faults.processes import Service, run_service, wait_until
-from tests.services.postgres import Postgres
 from tests.websub.asking import (
     ask,
     count_waiting,
@@ -43,12 +43,10 @@ NUMBERS = itertools.count(1)
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One for all tests, each of which has callbacks of its own."""
     folder = tmp_path_factory.mktemp("hub")
-    if request.param == "sqlite":
-        url = f"sqlite:///{folder}/diglot.sqlite3"
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        url = server.create_database()
-    with run_service(folder, url, web_processes=1) as service:
+    with (
+        lend_database(request, request.param, folder / "diglot.sqlite3") as url,
+        run_service(folder, url, web_processes=1) as service,
+    ):
         service.start_all()
         yield service
 

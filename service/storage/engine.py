@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.config
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
@@ -78,6 +76,10 @@ class Storage:
 
     def migrate(self) -> None:
         """Bring the tables to the newest form; several processes may call it at once."""
+        # A quarter of the time in which any of the service's programs starts, and most of them never migrate.
+        import alembic.command
+        import alembic.config
+
         if self.engine.dialect.name == "sqlite" and self.engine.url.database:
             Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
         config = alembic.config.Config()

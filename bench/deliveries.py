@@ -14,6 +14,7 @@ import pycurl
 import sqlalchemy as sa
 
 from bench import hub_rival, rival, samples
+from bench.programs import run_service
 from bench.receiver import count_received, list_received, partner_url, run_receiver
 from bench.report import Table, progress, run_rounds
 from service import signing, subscriptions
@@ -22,7 +23,7 @@ from service.config import load_profile
 from service.publishing import publish_due
 from service.queue import Queue
 from tests.conftest import ROOT
-from tests.faults.processes import Service, run_service, wait_until
+from tests.faults.processes import Service, wait_until
 from tests.services.postgres import start_postgres
 from tests.services.valkey import start_valkey
 

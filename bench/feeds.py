@@ -14,12 +14,12 @@ from pathlib import Path
 import requests
 
 from bench import samples
-from bench.programs import find_program, run_nginx
+from bench.programs import find_program, run_nginx, run_service
 from bench.report import Table, progress, run_rounds
 from service.clock import utc_now
 from service.config import load_profile
 from service.publishing import publish_due
-from tests.faults.processes import Service, free_port, run_service, wait_until
+from tests.faults.processes import Service, free_port, wait_until
 from tests.services.postgres import start_postgres
 
 PATH = "/feeds/zh.atom"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench import samples
 from bench.deliveries import LANGUAGES, count_delivered
+from bench.programs import run_service
 from bench.receiver import count_received, list_received, partner_url, run_receiver
 from bench.report import Table, progress, run_rounds
 from service import subscriptions
@@ -19,7 +20,7 @@ from service.clock import new_id, utc_now
 from service.config import load_profile
 from service.publishing import publish_due
 from service.queue import Queue
-from tests.faults.processes import Service, run_service, wait_until
+from tests.faults.processes import Service, wait_until
 from tests.services.postgres import start_postgres
 
 PARTNERS = 10_000

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from bench import samples
 from bench.archive import analyse
 from bench.deliveries import count_delivered, databases
-from bench.programs import used_mb
+from bench.programs import run_service, used_mb
 from bench.receiver import count_received, list_received, partner_url, run_receiver
 from bench.report import Table, progress
 from service import signing
@@ -28,7 +28,7 @@ from service.storage import Storage, subscriptions
 from service.subscriptions import change_subscription
 from tests.conftest import VAULT
 from tests.factories import make_desk
-from tests.faults.processes import Service, run_service, wait_until
+from tests.faults.processes import Service, wait_until
 
 SUBSCRIPTIONS = 100_000
 ROUNDS = 3

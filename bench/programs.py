@@ -13,7 +13,9 @@ from pathlib import Path
 
 from bench.report import Skipped
 from service.processes import Child, Program
-from tests.faults.processes import wait_until
+from service.storage import Storage
+from tests.faults import processes
+from tests.faults.processes import Service, wait_until
 
 READY_SECONDS = 60.0
 
@@ -24,6 +26,16 @@ def find_program(name: str) -> str:
     if found is None:
         raise Skipped(f"{name} is not on PATH; on Debian: apt-get install nginx-light wrk")
     return found
+
+
+@contextmanager
+def run_service(folder: Path, database_url: str) -> Iterator[Service]:
+    """The service on a database of its own, nothing of it started yet."""
+    storage = Storage(database_url)
+    storage.migrate()
+    storage.close()
+    with processes.run_service(folder, database_url) as service:
+        yield service
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from pathlib import Path
 import celery
 
 from bench import rival, samples
+from bench.programs import run_service
 from bench.report import Table, progress, run_rounds
-from tests.faults.processes import Service, run_service
+from tests.faults.processes import Service
 
 ROUNDS = 20
 # As the service's own worker has it.

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 
 from bench.archive import load_releases
 from bench.newsroom import Newsroom
-from bench.programs import used_mb
+from bench.programs import run_service, used_mb
 from bench.report import Table, run_rounds
 from service.config import load_profile
 from service.feeds import ARCHIVE_ENTRIES
 from service.storage import Storage
 from tests.conftest import ROOT
-from tests.faults.processes import run_service, wait_until
+from tests.faults.processes import wait_until
 from tests.services.postgres import start_postgres
 
 SIZES = (100, 10_000, 1_000_000)

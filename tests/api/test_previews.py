@@ -139,21 +139,23 @@ def test_a_draft_shows_the_present_time_and_says_so(desk: Desk, clock: StoppedCl
 
 
 def test_a_correction_is_seen_with_its_note_before_it_is_out(desk: Desk, swap: Any, clock: StoppedClock) -> None:
+    """Of the edition that it leaves alone nothing is said to be new, as on its page afterwards."""
     release = desk.post()
     swap()
-    swap()
-    note = {"change_note": {"en": "The date was wrong.", "zh-Hans": "日期有误。"}}
-    assert desk.put(release, desk.reworded("en", "zh-Hans", **note)).status_code == 200
-    made = look_at(desk, release)
+    clock.advance(hours=1)
+    note = {"change_note": {"en": "The date was wrong."}, "siblings": "unaffected"}
+    assert desk.put(release, desk.reworded("en", **note)).status_code == 200
+    made, slug = look_at(desk, release), release["slug"]
     clock.advance(seconds=1)
-    shown = read(desk.client, made["urls"]["en"])
-    assert made["revision"] == 2 and "The date was wrong." in shown.text
-    assert "The date was wrong." not in desk.client.get(f"/en/releases/{release['slug']}").text
+    shown = {name: read(desk.client, made["urls"][tag]).text for name, tag in (("zh", "zh-Hans"), ("en", "en"))}
+    assert made["revision"] == 2 and "The date was wrong." in shown["en"]
+    assert "The date was wrong." not in desk.client.get(f"/en/releases/{slug}").text
     clock.advance(seconds=-1)
     swap()
-    slug, token = release["slug"], made["urls"]["en"].rsplit("/", 1)[1]
-    public = main_of(desk.client.get(f"/en/releases/{slug}").text)
-    assert main_of(shown.text).replace(f"/previews/{token}", f"/releases/{slug}") == public
+    token = made["urls"]["en"].rsplit("/", 1)[1]
+    for name, page in shown.items():
+        public = main_of(desk.client.get(f"/{name}/releases/{slug}").text)
+        assert main_of(page).replace(f"/previews/{token}", f"/releases/{slug}") == public
     assert "revision 2: this is public now." in banner_of(read(desk.client, made["urls"]["en"]).text)
 
 
@@ -170,6 +172,7 @@ def test_an_address_keeps_to_its_revision_and_tells_of_a_newer_one(desk: Desk) -
 
 
 def test_an_address_has_its_day_and_says_so_afterwards(desk: Desk, clock: StoppedClock) -> None:
+    clock.now = clock().replace(microsecond=0)
     made = look_at(desk, desk.post(status="draft"))
     clock.advance(hours=23, minutes=59, seconds=59)
     assert read(desk.client, made["urls"]["en"]).status_code == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,4 +109,4 @@ def _as_readers_will_see(release: Release, public: Release | None, now: datetime
     at = max(now, release.publish_at or now)
     event = Event(id=release.id, type=EventType.RELEASE_CORRECTED, created_at=now, release_id=release.id)
     [change], _ = stamp_changes([Change(event=event, release=release, before=public)], Stamp(whole_ms(at), 0, at))
-    return dataclasses.replace(change.release, modified_at=release.modified_at)
+    return change.release

@@ -8,7 +8,20 @@ from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from service.api import audit, docs, health, history, hub, keys, media, notices, releases, replays, subscriptions
+from service.api import (
+    audit,
+    docs,
+    health,
+    history,
+    hub,
+    keys,
+    media,
+    notices,
+    previews,
+    releases,
+    replays,
+    subscriptions,
+)
 from service.api.auth import guard
 from service.api.problems import answer_http_error, install_problems
 from service.api.query import check_query
@@ -16,6 +29,7 @@ from service.edge import Services, install
 from service.representations import SAFETY_HEADERS
 from service.web import failures, routes, unsubscribing
 from service.web import media as web_media
+from service.web import previews as web_previews
 
 
 def create_app(services: Services) -> Flask:
@@ -35,8 +49,8 @@ def create_app(services: Services) -> Flask:
     # Called first, for the last registered is.
     app.after_request(failures.show_to_people)
     for part in (
-        releases, history, media, subscriptions, notices, replays, hub, keys, audit, health, docs, web_media,
-        unsubscribing, routes,
+        releases, history, previews, media, subscriptions, notices, replays, hub, keys, audit, health, docs, web_media,
+        web_previews, unsubscribing, routes,
     ):
         app.register_blueprint(part.blueprint)
     app.register_blueprint(docs.swagger_ui)

@@ -78,6 +78,9 @@ class Profile:
     def page_url(self, language: Language, slug: str) -> str:
         return f"{self.base_url}/{language.url_name}/releases/{slug}"
 
+    def preview_url(self, language: Language, token: str) -> str:
+        return f"{self.base_url}/{language.url_name}/previews/{token}"
+
     def list_url(self, language: Language) -> str:
         return f"{self.base_url}/{language.url_name}/"
 

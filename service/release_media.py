@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from service import text
 from service.config import Profile
 from service.errors import Fault
 from service.media_types import is_image
-from service.model import Medium, ReleaseMedium, StoredMedium, Warning
+from service.model import Medium, Release, ReleaseMedium, StoredMedium, Warning
 from service.schema_faults import json_pointer
 
 PATH = "/media/"
@@ -90,6 +91,17 @@ def media_in(media: Sequence[ReleaseMedium], profile: Profile, tag: str) -> tupl
             alt=medium.alt.get(tag), credit=profile.text_in(medium.credit, tag) or None,
         )
         for medium in media
+    )
+
+
+def open_files(release: Release, profile: Profile, token: str) -> Release:
+    """With the token of a preview in the address of each uploaded file, in its list and in its texts."""
+    key = f"?preview={token}"
+    ours = re.compile(rf'="{re.escape(profile.base_url + PATH)}{FILE_NAME.pattern}(?=")')
+    return replace(
+        release,
+        media=tuple(replace(item, url=item.url + key) if item.media_id else item for item in release.media),
+        editions=tuple(replace(each, body_html=ours.sub(rf"\g<0>{key}", each.body_html)) for each in release.editions),
     )
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
+from itsdangerous import Signer
 
 from service.config import Settings
 from service.errors import ConfigurationError, SecretUnreadable
@@ -30,6 +31,7 @@ class Vault:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys)
         self._ciphers = {_name_key(key): Fernet(key) for key in keys}
         self._first = next(iter(self._ciphers), None)
         # In memory they are anyhow while they sign; to open one takes longer than to sign with it.
@@ -48,6 +50,14 @@ class Vault:
     def open(self, stored: str) -> str:
         """Raises SecretUnreadable if no key of ours sealed it, or if it was changed since."""
         return self._opened(stored) if stored.startswith(_SEALED) else stored
+
+    def signer(self, purpose: str) -> Signer:
+        """Signs with the first key what comes back to us, and knows what any of them signed.
+
+        What was signed for one purpose holds for no other, for each has keys of its own that ours yield.
+        """
+        # The library signs with the last.
+        return Signer(self._keys[::-1], salt=purpose, key_derivation="hmac", digest_method=hashlib.sha256)
 
     def _decrypt(self, stored: str) -> str:
         _, name, token = stored.split(":", 2)

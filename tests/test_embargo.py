@@ -89,6 +89,7 @@ class Room:
     channels: set[Channel] = field(default_factory=set)
     slugs: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.client = create_app(self.services).test_client()
@@ -223,11 +224,18 @@ def hub_form(topic: str) -> dict[str, str]:
     return {"hub.mode": "subscribe", "hub.topic": topic, "hub.callback": "http://127.0.0.1:9/"}
 
 
+def look_at(room: Room, release: Any) -> str:
+    """Who may look at this release may look at no other: its token."""
+    made = room.call(f"/v1/releases/{release['id']}/previews")
+    return str(made["urls"]["en"].rsplit("/", 1)[1])
+
+
 def hide_one_of_each_kind(room: Room) -> None:
     at = (room.clock() + timedelta(hours=1)).isoformat(timespec="seconds")
     scheduled, draft = room.hide("scheduled", publish_at=at), room.hide("draft", status="draft")
     reworded = copy.deepcopy(room.document) | {"change_note": {"en": f"{WORD} again."}}
     for release in (scheduled, draft):
+        assert look_at(room, release)
         room.call(f"/v1/releases/{release['id']}", reworded, method="PUT")
     room.call(f"/v1/releases/{room.hide('unscheduled', publish_at=at)['id']}/unschedule")
     withdrawn = room.hide("withdrawn")
@@ -242,6 +250,7 @@ def live(room: Room, ids: Ids, *, has_secrets: bool) -> list[bytes]:
         release = room.post(f"Public number {number}")
         room.public.append(release["id"])
         room.slugs.append(release["slug"])
+        room.tokens.append(look_at(room, release))
         if has_secrets:
             ids.secret = True
             hide_one_of_each_kind(room)
@@ -300,7 +309,7 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "replay_id": [secrets[0], UNKNOWN],
         "subscription_id": [*room.public, *secrets, UNKNOWN],
         "key_id": [secrets[0], UNKNOWN],
-        "token": [secrets[0], "nothing"],
+        "token": [*room.tokens, secrets[0], "nothing"],
     }
 
 
@@ -317,7 +326,7 @@ def urls_of(rule: Rule, values: dict[str, list[Any]]) -> Iterator[str]:
 def walk(room: Room, secrets: list[str]) -> Iterator[tuple[str, Seen]]:
     """Every answer that anybody outside can get: without a key, and with a partner's."""
     values = candidates(room, secrets)
-    ask = f"?q={WORD}&state=scheduled&before=3&limit=100&cursor={secrets[0]}"
+    ask = f"?q={WORD}&state=scheduled&before=3&limit=100&cursor={secrets[0]}&preview={room.tokens[0]}"
     curious = {"Accept-Encoding": "gzip", "Accept-Language": "zh", "If-None-Match": "*"}
     for rule in sorted(room.client.application.url_map.iter_rules(), key=lambda rule: "GET" not in rule.methods):
         methods = (rule.methods or set()) - {"OPTIONS"}
@@ -398,6 +407,7 @@ def test_a_page_is_not_there_until_its_very_minute_and_nobody_keeps_its_absence(
 def test_the_walk_refuses_a_route_that_it_cannot_walk(make_room: Callable[[], Room]) -> None:
     room = make_room()
     room.files.append("x.jpg")
+    room.tokens.append("x")
     room.client.application.url_map.add(Rule("/topics/<topic>", endpoint="web.topic", methods=["GET"]))
     with pytest.raises(AssertionError, match="topic"):
         list(walk(room, [UNKNOWN, WORD.lower()]))

@@ -78,6 +78,7 @@ ROUTES = {
     "/v1/releases/{id}/audit": {"get"},
     "/v1/releases/{id}/deliveries": {"get"},
     "/v1/releases/{id}/diff": {"get"},
+    "/v1/releases/{id}/previews": {"post"},
     "/v1/releases/{id}/publish": {"post"},
     "/v1/releases/{id}/receipts": {"get"},
     "/v1/releases/{id}/revisions": {"get"},
@@ -96,6 +97,7 @@ ROUTES = {
     "/v1/subscriptions/{id}/test": {"post"},
     "/{language}/": {"get"},
     "/{language}/feeds/": {"get"},
+    "/{language}/previews/{token}": {"get"},
     "/{language}/releases/{slug}": {"get"},
 }
 

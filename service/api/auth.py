@@ -19,7 +19,7 @@ PUBLIC = frozenset({
     "health.healthz", "health.readyz", "hub.post_hub",
     "web.home", "web.list_page", "web.feeds_page", "web.release_page", "web.problem_page", "web.feed", "web.archive",
     "web.sitemap_index", "web.sitemap", "web.robots", "web.favicon", "web_media.medium",
-    "unsubscribing.ask", "unsubscribing.unsubscribe",
+    "unsubscribing.ask", "unsubscribing.unsubscribe", "web_previews.preview",
 })
 
 

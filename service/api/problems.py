@@ -21,6 +21,7 @@ from service.media import UnsupportedMedium
 from service.messages import say
 from service.model import Warning
 from service.pings import TooManyTests
+from service.previews import PreviewEnded
 from service.releases import RevisionMismatch
 from service.siblings import StaleSiblings
 from service.strict_json import MalformedJson, RepeatedName, TooDeep
@@ -40,6 +41,7 @@ _STATUS: tuple[tuple[type[DiglotError], int], ...] = (
     (Forbidden, 403),
     (ForeignPartner, 403),
     (NotFound, 404),
+    (PreviewEnded, 410),
     (RevisionMismatch, 412),
     (NoStrongTag, 412),
     (PreconditionRequired, 428),
@@ -101,8 +103,14 @@ def answer_http_error(error: HTTPException) -> Response:
 
 
 def answer_crash(error: Exception) -> Response:
-    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    log.exception("%s %s failed", request.method, _place(), exc_info=error)
     return make_problem(500, "internal", {})
+
+
+def _place() -> str:
+    """The path, less what opens a door to whoever reads the log."""
+    token = (request.view_args or {}).get("token")
+    return request.path.replace(token, "…") if token else request.path
 
 
 def make_problem(

@@ -3,6 +3,7 @@
 from service.model.access import (
     NO_SECRET,
     ApiKey,
+    Pass,
     Role,
     Secret,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "Notice",
     "NoticeType",
     "Order",
+    "Pass",
     "Payload",
     "Related",
     "Release",

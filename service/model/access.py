@@ -47,3 +47,13 @@ class ApiKey:
     created_at: datetime
     partner: str | None = None
     revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Lets whoever has its ``token`` see this revision of this release, and no other, until then."""
+
+    token: str
+    release_id: uuid.UUID
+    revision: int
+    expires_at: datetime

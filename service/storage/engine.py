@@ -40,7 +40,8 @@ class Storage:
         except (ArgumentError, ValueError) as error:
             # The error itself may repeat the password.
             raise ConfigurationError(reason="DIGLOT_DATABASE_URL can't be read as a database's address") from error
-        install_vault(self.engine, vault or Vault(()))
+        self.vault = vault or Vault(())
+        install_vault(self.engine, self.vault)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Release, ReleaseMedium, StoredMedium
+from service.model import Release, ReleaseMedium, ReleaseState, StoredMedium
 from service.storage.tables import media, release_media, releases
 
 # How a body's HTML names an uploaded picture.
@@ -74,6 +74,16 @@ def find_served(tx: sa.Connection, file_name: str) -> tuple[StoredMedium, Visibi
     if row.shown:
         return _medium(row), Visibility.SHOWN
     return _medium(row), Visibility.GONE if row.gone else Visibility.HIDDEN
+
+
+def is_shown_at(tx: sa.Connection, medium_id: uuid.UUID, release_id: uuid.UUID, revision: int) -> bool:
+    """Whether this revision shows the medium, of a release that isn't withdrawn."""
+    query = sa.exists().where(
+        release_media.c.media_id == medium_id, release_media.c.release_id == release_id,
+        release_media.c.revision == revision, releases.c.id == release_media.c.release_id,
+        releases.c.state != ReleaseState.WITHDRAWN,
+    )
+    return tx.execute(sa.select(query)).scalar_one()
 
 
 def link_media(tx: sa.Connection, release: Release) -> None:

@@ -77,14 +77,14 @@ def list_revisions(
 
 
 def list_corrections(tx: sa.Connection, release: Release) -> list[Revision]:
-    """The public revisions after the one that readers saw first, those with a note for them, newest first."""
+    """The revisions up to this one that follow the one that readers saw first, those with a note, newest first."""
     first = sa.select(sa.func.min(events.c.revision)).where(
         events.c.release_id == release.id, events.c.type == EventType.RELEASE_PUBLISHED,
         events.c.published_at.is_not(None),
     )
     query = _select(_AT_EACH_REVISION).where(
         releases.c.id == release.id, revisions.c.number > first.scalar_subquery(),
-        revisions.c.number <= releases.c.public_revision,
+        revisions.c.number <= release.revision,
     )
     found = _revisions(tx, query.order_by(revisions.c.number.desc()))
     return [revision for revision in found if revision.release.change_note]

@@ -7,7 +7,17 @@ from typing import Any
 
 from service.config import Profile, script_of
 from service.diffs import EditionDiff
-from service.model import AuditEntry, Edition, Release, ReleaseMedium, Revision, StoredMedium, Warning, Withdrawal
+from service.model import (
+    AuditEntry,
+    Edition,
+    Pass,
+    Release,
+    ReleaseMedium,
+    Revision,
+    StoredMedium,
+    Warning,
+    Withdrawal,
+)
 from service.notes import notes_by_language
 from service.release_media import PATH
 from service.text import count_characters, count_words
@@ -177,6 +187,16 @@ def view_revision(
         "change_note": dict(release.change_note),
         "unaffected": list(release.unaffected),
         "warnings": _view_warnings(release, explain),
+    }
+
+
+def view_preview(release: Release, shown_by: Pass, profile: Profile) -> dict[str, Any]:
+    """Where each edition can be looked at, until when."""
+    languages = (profile.find_language(tag) for tag in release.languages)
+    return {
+        "revision": shown_by.revision,
+        "expires_at": iso(shown_by.expires_at),
+        "urls": {known.tag: profile.preview_url(known, shown_by.token) for known in languages if known},
     }
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, send_file
+from flask import Blueprint, Response, request, send_file
 
 from service.edge import find_bearer, services, speech
 from service.media_types import is_shown_inline
 from service.messages import say
 from service.model import Role, StoredMedium
+from service.previews import shows_file
 from service.release_media import FILE_NAME
 from service.storage import media
 from service.storage.media import Visibility
 from service.web import pages
+from service.web.previews import UNSEEN
 
 blueprint = Blueprint("web_media", __name__)
 
@@ -25,12 +27,12 @@ _PDF_POLICY = "frame-ancestors 'none'"
 
 @blueprint.get("/media/<file_name>")
 def medium(file_name: str) -> Response:
-    """Without a public release it is not there, but for staff who look at what they are about to publish."""
+    """Without a public release it is not there, but for those who look at what is about to be published."""
     found = _find(file_name)
     if found and found[1] is Visibility.SHOWN:
-        return _send(found[0], FOREVER)
-    if found and _is_staff():
-        return _send(found[0], "private, no-store")
+        return _send(found[0], {"Cache-Control": FOREVER})
+    if found and (_is_staff() or _is_in_preview(found[0])):
+        return _send(found[0], UNSEEN)
     return _refuse(410, "gone") if found and found[1] is Visibility.GONE else _refuse(404, "not_found")
 
 
@@ -42,14 +44,14 @@ def _find(file_name: str) -> tuple[StoredMedium, Visibility] | None:
         return media.find_served(tx, file_name)
 
 
-def _send(stored: StoredMedium, cache_control: str) -> Response:
+def _send(stored: StoredMedium, headers: dict[str, str]) -> Response:
     """With a strong tag, in the ranges that were asked for (RFC 9110 sections 8.8.3 and 14)."""
     inline = is_shown_inline(stored.type)
     response = send_file(
         services().settings.media_dir / stored.file_name, mimetype=stored.type, etag=stored.digest,
         last_modified=stored.created_at, as_attachment=not inline, download_name=stored.name or stored.file_name,
     )
-    response.headers["Cache-Control"] = cache_control
+    response.headers.update(headers)
     response.headers["Content-Security-Policy"] = _PDF_POLICY if stored.type == "application/pdf" else _FILE_POLICY
     return response
 
@@ -57,6 +59,12 @@ def _send(stored: StoredMedium, cache_control: str) -> Response:
 def _is_staff() -> bool:
     key = find_bearer()
     return key is not None and key.role in (Role.STAFF, Role.ADMIN)
+
+
+def _is_in_preview(stored: StoredMedium) -> bool:
+    """Whether it is asked for by the page of a preview that shows it."""
+    token = request.args.get("preview")
+    return token is not None and shows_file(services().storage, token, stored, services().clock())
 
 
 def _refuse(status: int, reason: str) -> Response:

@@ -26,9 +26,10 @@ from service.formats.notation import document_url
 from service.formats.opml import OPML
 from service.messages import UiLanguage, say, ui_language
 from service.model import Category, Edition, Medium, Release, Revision
+from service.previews import Preview
 from service.receipts import Receiver, Totals
 from service.release_media import PATH as MEDIA_PATH
-from service.release_media import media_in
+from service.release_media import media_in, open_files
 from service.text import paragraphs, single_line
 from service.views import iso
 from service.web.notes import name_languages, tell, tell_corrections
@@ -80,15 +81,33 @@ def render_release(
     profile: Profile, language: Language, release: Release, edition: Edition, corrections: Sequence[Revision] = ()
 ) -> str:
     """`edition` is the release's edition in `language`; its `body_html` is trusted and goes in as it is."""
-    places = _places(profile, release)
+    return _render_release("release.html", profile, language, _places(profile, release), release, edition, corrections)
+
+
+def render_preview(profile: Profile, language: Language, preview: Preview) -> str:
+    """The same page, with a banner and with the addresses that the pass opens. The release has the language."""
+    token = preview.shown_by.token
+    release = open_files(preview.release, profile, token)
+    edition = release.edition(language.tag)
+    assert edition
+    places = [Place(other, profile.preview_url(other, token)) for other in _languages(profile, release)]
+    return _render_release(
+        "preview.html", profile, language, places, release, edition, preview.corrections, preview=preview
+    )
+
+
+def _render_release(
+    template: str, profile: Profile, language: Language, places: Sequence[Place], release: Release, edition: Edition,
+    corrections: Sequence[Revision], **more: Any,
+) -> str:
     authoritative = next((p for p in places if p.language.tag == release.authoritative_language), None)
     return _render(
-        "release.html", profile, language, places, release=release, edition=edition,
+        template, profile, language, places, release=release, edition=edition,
         updated_at=release.updated_in(language.tag),
         lead=_lead(edition), body=_body(edition, functools.partial(say, ui_language(language.tag))),
         authoritative=authoritative, categories=_categories(profile, language, release),
         corrections=list(tell_corrections(profile, corrections, language)), names=name_languages(profile),
-        media=_media(profile, language, release),
+        media=_media(profile, language, release), **more,
     )
 
 
@@ -121,10 +140,11 @@ def render_receipts(
 
 
 def _places(profile: Profile, release: Release) -> list[Place]:
-    return [
-        Place(other, profile.page_url(other, release.slug))
-        for other in profile.languages if release.edition(other.tag)
-    ]
+    return [Place(other, profile.page_url(other, release.slug)) for other in _languages(profile, release)]
+
+
+def _languages(profile: Profile, release: Release) -> list[Language]:
+    return [language for language in profile.languages if release.edition(language.tag)]
 
 
 def render_not_found(profile: Profile, language: Language) -> str:
@@ -273,7 +293,8 @@ def _size(locale: Locale, byte_length: int) -> str:
 
 def _local(profile: Profile, url: str) -> str:
     """Our own media at whatever host the reader came to, others where they are."""
-    return _path(url) if url.startswith(profile.base_url + MEDIA_PATH) else url
+    is_ours = url.startswith(profile.base_url + MEDIA_PATH)
+    return urlsplit(url)._replace(scheme="", netloc="").geturl() if is_ours else url
 
 
 def _locale(tag: str) -> Locale:

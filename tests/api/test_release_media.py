@@ -210,7 +210,7 @@ def test_staff_see_it_before_and_nobody_keeps_that(
     for headers in (staff, admin):
         answer = fetch(client, path_of(picture), headers)
         assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
-        assert answer.headers["Cache-Control"] == "private, no-store"
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_the_file_of_a_public_release_is_served_for_ever_and_without_its_place(

@@ -10,14 +10,16 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from service import keys, subscriptions
+from service.clock import utc_now
 from service.config import Profile, load_profile, read_settings
 from service.media import find_named, keep_medium
 from service.model import Attempt, Claim, DeliveryState, Draft, Release, ReleaseState, Role
+from service.previews import issue_pass
 from service.releases import revise_release
 from service.retries import CLAIM
 from service.storage import Storage, claims
@@ -92,6 +94,7 @@ class Furnisher:
         corrected, withdrawn, scheduled = (
             self._accept(), self._accept(media=[{"media": gone}]), self._accept(ReleaseState.DRAFT)
         )
+        hidden = self._accept(ReleaseState.DRAFT, media=[{"media": self._upload("navy"), "alt": {"en": "A"}}])
         for _ in range(26):
             self._accept()
         self._let_out()
@@ -110,8 +113,16 @@ class Furnisher:
             **{name: f"/{{}}/releases/{release.slug}" for name, release in (*pages.items(), ("french", french))},
             **{f"receipts-{name}": f"/v1/releases/{release.id}/receipts" for name, release in pages.items()},
             "picture": self._path_of(shown), "picture-gone": self._path_of(gone),
+            "preview": self._look_at(hidden, utc_now()),
+            "preview-ended": self._look_at(hidden, utc_now() - timedelta(days=2)),
             "unsubscribe": f"/unsubscribe/{make_token(reader.id, reader.secret.reveal())}",
         }
+
+    def _look_at(self, release: Release, now: datetime) -> str:
+        """The address of a preview, of a revision that a newer one then follows."""
+        _, shown_by = issue_pass(self.room.storage, release.id, now, self.room.desk)
+        self.room.move(revise_release, release, self._changed())
+        return f"/{{}}/previews/{shown_by.token}"
 
     def _write_profile(self) -> Profile:
         (self._folder / "newsroom.json").write_text(json.dumps(self._newsroom), "utf-8")

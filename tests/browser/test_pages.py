@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("language", ["zh", "en"])
 ROOMS = {
     "/{}/": 200, "/fr/": 200, "/{}/?before=20": 200, "/{}/feeds/": 200, "/problems/invalid": 200,
     "full": 200, "corrected": 200, "french": 200, "scheduled": 404, "withdrawn": 410, "picture-gone": 410,
-    "receipts-corrected": 200, "receipts-scheduled": 200, "unsubscribe": 200,
+    "receipts-corrected": 200, "receipts-scheduled": 200, "unsubscribe": 200, "preview": 200, "preview-ended": 410,
 }
 FOCUSED = """() => {
     const now = document.activeElement, box = now.getBoundingClientRect(), style = getComputedStyle(now)
@@ -95,7 +95,7 @@ def test_a_page_fits_a_telephone_and_shuts_nobody_out(visit: Visit, room: str, l
 
 
 @BOTH
-@pytest.mark.parametrize("room", ["full", "/{}/", "/{}/feeds/", "receipts-corrected", "unsubscribe"])
+@pytest.mark.parametrize("room", ["full", "/{}/", "/{}/feeds/", "receipts-corrected", "unsubscribe", "preview"])
 def test_the_keyboard_reaches_every_control_and_one_sees_where_it_is(visit: Visit, room: str, language: str) -> None:
     page = visit(room, language)
     controls = page.locator("a[href], button, [tabindex='0']")
@@ -126,6 +126,20 @@ def test_a_picture_that_is_opened_by_itself_fits_the_window(visit: Visit) -> Non
     """The browser's own page for it has styles in it, which our policy must let in."""
     width = visit("picture", "en").evaluate("document.images[0].getBoundingClientRect().width")
     assert 0 < width <= TELEPHONE["width"]
+
+
+@BOTH
+def test_whoever_has_the_address_of_a_preview_sees_its_pictures_and_the_banner_on_paper_too(
+    visit: Visit, language: str
+) -> None:
+    page = visit("preview", language)
+    picture = page.locator("figure img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    assert picture.evaluate("image => image.naturalWidth") == 1600
+    page.emulate_media(media="print")
+    banner = page.locator(".preview")
+    assert banner.is_visible() and banner.locator("p").count() == 4
 
 
 @BOTH

@@ -18,7 +18,7 @@ from workers.outbound import Outbound
 log = logging.getLogger(__name__)
 
 # Results are recorded so many together, or after so long: a transaction for each would cost more than the push.
-GROUP, GROUP_SECONDS = 256, 0.05
+GROUP, GROUP_SECONDS = 512, 0.1
 
 
 class Courier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import select
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +35,15 @@ def test_an_answer_is_handed_back() -> None:
         response = post(url)
     assert (response.status, response.error, response.body) == (200, None, b"ok")
     assert response.headers["x-mark"] == "yes"
+
+
+def test_without_epoll_poll_does_and_keeps_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(select, "epoll", raising=False)
+    patience_ended: list[bool] = []
+    with run_partner(answer(OK)) as (url, _):
+        assert post(url).status == 200
+    with run_partner(lambda connection, over: over.wait(20) or patience_ended.append(True)) as (url, _):
+        assert post(url).error == "deadline_exceeded" and not patience_ended
 
 
 def test_an_interim_answer_leaves_nothing_in_the_last() -> None:

@@ -23,8 +23,7 @@ _EVENTS = {
 class Multi:
     """Curl's multi handle over epoll; only `wake` is for other threads.
 
-    The ``selectors`` of the standard library keep and make an object for each event, which is a tenth of what a push
-    costs.
+    The ``selectors`` of the standard library keep and make an object for each event: some microseconds of every push.
     """
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ _ANSWER = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
 class Receiver:
     """One connection: a POST, or a GET that answers when each of those came which were answered at once.
 
-    By the socket itself: with asyncio's transports the receiver took twice as much of the machine, which it shares with
+    By the socket itself: with asyncio's transports the receiver took a third more of the machine, which it shares with
     those who are measured.
     """
 

@@ -91,6 +91,7 @@ def _owe(
 
 
 def make_row(subscription_id: uuid.UUID, host: str, payload_id: uuid.UUID | None) -> dict[str, Any]:
+    """As `insert_deliveries` takes it; without a payload, a topic's document is sent as it then is."""
     return {"id": new_id(), "subscription_id": subscription_id, "payload_id": payload_id, "host": host}
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from service import websub
 from service.clock import Clock, new_id
 from service.config import Profile
+from service.deliveries import make_row
 from service.feeds import list_topics
 from service.model import (
     Channel,
@@ -128,9 +129,7 @@ def _plan_batch(storage: Storage, event: Event, now: datetime) -> int:
         owed = asked.list_owed(tx, event, now, after=place, limit=PLAN_BATCH)
         if owed:
             asked.retire_waiting(tx, owed)
-            rows = [
-                {"id": new_id(), "subscription_id": id, "payload_id": None, "host": host} for id, host in owed.items()
-            ]
+            rows = [make_row(id, host, None) for id, host in owed.items()]
             deliveries.insert_deliveries(tx, event, rows, now)
             events.mark_planned_to(tx, event.id, max(owed))
         else:

@@ -32,6 +32,7 @@ _LOST = sa.select(deliveries.c.id).where(_is_claimed, IS_LOST).with_for_update(s
 
 
 def lost_at(now: datetime) -> dict[str, datetime]:
+    """What `IS_LOST` takes: no claim is made for so long as the latest."""
     return {"now": now, "latest": now + 2 * LONG_CLAIM}
 
 

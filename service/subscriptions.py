@@ -185,10 +185,12 @@ def resume_subscription(
 ) -> Subscription:
     """What was kept is sent, in order; with `since`, what was missed since then and nothing older but withdrawals.
 
-    Raises NotFound or NotPaused.
+    Raises NotFound, SubscriptionEnded or NotPaused.
     """
     with storage.write() as tx:
         subscription = _lock(tx, subscription_id, caller)
+        if subscription.state not in STANDING:
+            raise SubscriptionEnded()
         if subscription.state is not SubscriptionState.PAUSED:
             raise NotPaused()
         resumed = dataclasses.replace(

@@ -146,6 +146,7 @@ def test_an_end_by_a_410_stands_among_the_notices_and_in_the_audit_log(wire: Wir
     told = (notice["type"], notice["subscription_id"], notice["status"])
     assert told == ("subscription.ended", subscription_id, GONE)
     assert wire.get(wire.path)["ended_reason"] == "gone"
+    assert wire.post(f"{wire.path}/resume").json["code"] == "subscription_ended", "no replay would help it"
     [entry] = [each for each in wire.get("/v1/audit")["items"] if each["action"] == "subscription.ended"]
     assert (entry["release_id"], entry["actor"]) == (None, "diglot")
     assert entry["details"] == {"subscription_id": subscription_id, "status": GONE, "error": None}

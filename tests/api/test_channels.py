@@ -104,6 +104,8 @@ def test_what_belongs_to_another_channel_is_out_of_place(client: FlaskClient, st
     assert faults(client.post("/v1/subscriptions", json={**HOOK, "username": "press"}, headers=staff)) == {
         ("/username", "not_here"),
     }
+    misspelt = {**HOOK, "channel": "webhok", "format": "ninjs", "contact_email": "it@daily.example"}
+    assert faults(client.post("/v1/subscriptions", json=misspelt, headers=staff)) == {("/channel", "not_allowed")}
     hook = client.post("/v1/subscriptions", json=HOOK, headers=staff).json
     change = {"application_password": "x", "categories_map": {}}
     assert faults(client.patch(f"/v1/subscriptions/{hook['id']}", json=change, headers=staff)) == {

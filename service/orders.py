@@ -63,8 +63,10 @@ def find_channel_faults(
     contact = document.get("contact_email")
     if isinstance(contact, str) and not is_address(contact):
         yield Fault(pointer="/contact_email", code="wrong_format", params={"expected": "email"})
-    own = next((names for owner, names in _OWN.items() if channel == owner), ())
-    for name in dict.fromkeys(name for names in _OWN.values() for name in names):
+    everything = dict.fromkeys(name for names in _OWN.values() for name in names)
+    # Of a misspelt channel nobody can say what belongs to it.
+    own = next((names for owner, names in _OWN.items() if channel == owner), everything)
+    for name in everything:
         if name in document and name not in own:
             yield Fault(pointer=json_pointer(name), code="not_here", params={"name": name})
     mapped = document.get("categories_map")

@@ -17,7 +17,7 @@ from service.model import SubscriptionState as State
 from service.networks import host_of
 from service.schema_faults import find_schema_faults
 from service.storage import Storage, Transaction, deliveries, events, replays, subscriptions
-from service.subscriptions import SubscriptionEnded, SubscriptionPaused
+from service.subscriptions import SubscriptionEnded, SubscriptionPaused, require_no_topic
 from service.validation import read_moment
 
 # Events that are planned in one transaction.
@@ -76,13 +76,15 @@ def start_replay(
 ) -> Replay:
     """Planned by a worker.
 
-    Raises Invalid for a time to come, NotFound, SubscriptionEnded, SubscriptionPaused, ReplayRunning or TooManyReplays.
+    Raises Invalid for a time to come, NotFound, SubscriptionEnded, SubscriptionPaused, ReplayRunning or TooManyReplays,
+    and HeldByHub for a WebSub subscription: it is owed a feed, and no release of its own.
     """
     if since > now:
         raise Invalid([Fault(pointer="/since", code="future_since")])
     replay = Replay(id=new_id(), subscription_id=subscription_id, since=since, created_at=now)
     with storage.write() as tx:
-        _lock_sendable(tx, subscription_id, caller, NotFound(kind="subscription", id=str(subscription_id)))
+        missing = NotFound(kind="subscription", id=str(subscription_id))
+        require_no_topic(_lock_sendable(tx, subscription_id, caller, missing))
         running = replays.find_open(tx, subscription_id)
         if running and not _finish(tx, running, now):
             raise ReplayRunning(replay=str(running.id))
@@ -168,7 +170,7 @@ def _finish(tx: Transaction, replay: Replay, now: datetime) -> bool:
     return True
 
 
-def _lock_sendable(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey, missing: NotFound) -> None:
+def _lock_sendable(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey, missing: NotFound) -> Subscription:
     subscription = subscriptions.lock_subscription(tx, subscription_id)
     hidden = caller.role is Role.PARTNER and subscription and subscription.partner != caller.partner
     if subscription is None or hidden:
@@ -177,3 +179,4 @@ def _lock_sendable(tx: Transaction, subscription_id: uuid.UUID, caller: ApiKey, 
         raise SubscriptionPaused()
     if subscription.state is not State.ACTIVE:
         raise SubscriptionEnded()
+    return subscription

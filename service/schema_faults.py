@@ -109,7 +109,7 @@ def _value_fault(keyword: str, value: Any, parent: dict[str, Any]) -> tuple[str,
     if keyword == "type":
         return "wrong_type", {"expected": value}
     if keyword in ("enum", "const"):
-        return "not_allowed", {"allowed": value if isinstance(value, list) else [value]}
+        return "not_allowed", {"choices": value if isinstance(value, list) else [value]}
     if keyword == "oneOf":
         return "exactly_one", {"names": [branch["required"][0] for branch in parent["oneOf"]]}
     # A schema names the sentence for its own patterns beside them.

@@ -78,6 +78,9 @@ def validate_subscription(
     faults = [*find_schema_faults(schema, document), *find_line_faults(document, "partner")]
     if isinstance(document, dict):
         faults += _find_rule_faults(document, profile)
+        if document.get("channel") == Channel.WEBHOOK:
+            choice = document.get("language_choice", LanguageChoice.ALL)
+            faults += _find_entry_faults(document.get("format"), choice, document.get("languages"))
         faults += find_channel_faults(channel or document.get("channel"), document, profile, allowed, has_mail)
     if faults:
         raise Invalid(faults)
@@ -95,7 +98,6 @@ def subscribe(storage: Storage, order: Mapping[str, Any], now: datetime) -> Subs
         secret=secret_in(order) or Secret(secret), public_key=find_public_key(secret),
         state=SubscriptionState.ACTIVE, created_at=now,
     )
-    _check_languages(subscription)
     with storage.write() as tx:
         subscriptions.insert_subscription(tx, subscription)
     return subscription
@@ -117,7 +119,8 @@ def change_subscription(
             subscription, **values, settings=patch(subscription.settings, settings),
             secret=secret or subscription.secret,
         )
-        _check_languages(changed)
+        if faults := [*_find_entry_faults(changed.format, changed.language_choice, changed.languages)]:
+            raise Invalid(faults)
         if changed.callback != subscription.callback:
             changed = dataclasses.replace(changed, failing_since=None)
             deliveries.move_due(tx, subscription_id, host_of(changed.callback))
@@ -185,10 +188,12 @@ def resume_subscription(
 ) -> Subscription:
     """What was kept is sent, in order; with `since`, what was missed since then and nothing older but withdrawals.
 
-    Raises NotFound or NotPaused.
+    Raises NotFound, SubscriptionEnded or NotPaused.
     """
     with storage.write() as tx:
         subscription = _lock(tx, subscription_id, caller)
+        if subscription.state not in STANDING:
+            raise SubscriptionEnded()
         if subscription.state is not SubscriptionState.PAUSED:
             raise NotPaused()
         resumed = dataclasses.replace(
@@ -225,11 +230,11 @@ def _as_kept(value: Any) -> Any:
 _KINDS: Mapping[str, Callable[[Any], Any]] = {"format": Format, "language_choice": LanguageChoice}
 
 
-def _check_languages(subscription: Subscription) -> None:
-    """An Atom entry has one language (RFC 4287 section 2). Raises Invalid."""
-    takes_all = subscription.language_choice is LanguageChoice.ALL
-    if subscription.format is Format.ATOM and takes_all and len(subscription.languages) > 1:
-        raise Invalid([Fault(pointer="/languages", code="one_language")])
+def _find_entry_faults(format: Any, choice: Any, languages: Any) -> Iterator[Fault]:
+    """An Atom entry has one language (RFC 4287 section 2)."""
+    are_many = isinstance(languages, list | tuple) and len(languages) > 1
+    if format == Format.ATOM and choice == LanguageChoice.ALL and are_many:
+        yield Fault(pointer="/languages", code="one_language")
 
 
 def _retire(subscription: Subscription, now: datetime) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import regex
 
 # Everything outside the Char production of XML 1.0 (fifth edition, section 2.2).
 _NOT_XML = regex.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-_PARAGRAPH_BREAK = regex.compile(r"\n[ \t\u3000]*\n\s*")
+_PARAGRAPH_BREAK = regex.compile(r"\n(?:[^\S\n]*+\n)+")
 _GRAPHEME = regex.compile(r"\X")
 _LETTER = regex.compile(r"\p{L}")
 _WORD = regex.compile(r"[^\s\p{L}\p{N}]*+[\p{L}\p{N}]\S*+")
@@ -61,7 +61,7 @@ def single_line(text: str) -> str:
 
 def paragraphs(text: str) -> list[str]:
     """Plain text parted at its empty lines, every other character kept."""
-    return [part for part in _PARAGRAPH_BREAK.split(text.strip("\n \t")) if part]
+    return [part for part in _PARAGRAPH_BREAK.split(text.strip("\n \t")) if part.strip()]
 
 
 def text_to_html(text: str) -> str:

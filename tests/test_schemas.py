@@ -229,12 +229,12 @@ SUBSCRIPTION = Subscription(
 )
 DELIVERY = Delivery(
     id=ID, event_id=ID, event_type=EventType.RELEASE_PUBLISHED, subscription_id=ID, partner="E",
-    state=DeliveryState.DUE, created_at=NOW, release_id=ID, revision=1, next_attempt_at=NOW,
+    channel=Channel.WEBHOOK, state=DeliveryState.DUE, created_at=NOW, release_id=ID, revision=1, next_attempt_at=NOW,
     attempts=(Attempt(number=1, started_at=NOW, duration_ms=7, error="timeout"),),
 )
 PING = Delivery(
     id=ID, event_id=ID, event_type=EventType.SUBSCRIPTION_TEST, subscription_id=ID, partner="E",
-    state=DeliveryState.DELIVERED, created_at=NOW, delivered_at=NOW,
+    channel=Channel.WEBHOOK, state=DeliveryState.DELIVERED, created_at=NOW, delivered_at=NOW,
     attempts=(Attempt(number=1, started_at=NOW, duration_ms=7, status=200),),
 )
 EVENT = Event(id=ID, type=EventType.RELEASE_PUBLISHED, created_at=NOW, release_id=ID, revision=1)
@@ -249,6 +249,7 @@ TEST = Event(id=ID, type=EventType.SUBSCRIPTION_TEST, created_at=NOW)
     ("subscription-view", {**view_subscription(SUBSCRIPTION), "secret": SUBSCRIPTION.secret.reveal()}),
     ("delivery-view", view_delivery(DELIVERY)),
     ("delivery-view", view_delivery(PING)),
+    ("delivery-view", view_delivery(dataclasses.replace(PING, channel=Channel.EMAIL))),
     ("medium-view", view_medium(FILE, PROFILE)),
     ("medium-view", view_medium(dataclasses.replace(FILE, width=None, height=None, name="I"), PROFILE)),
     ("key-view", view_key(ApiKey(id=ID, name="F", role=Role.PARTNER, created_at=NOW, partner="E"))),

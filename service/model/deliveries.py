@@ -106,6 +106,7 @@ class Delivery:
     event_type: EventType
     subscription_id: uuid.UUID
     partner: str
+    channel: Channel
     state: DeliveryState
     created_at: datetime
     release_id: uuid.UUID | None = None

@@ -230,7 +230,7 @@ def _conclusion(outcome: Outcome) -> dict[str, Any]:
     return {
         "own_id": outcome.claim.delivery_id, "owner": outcome.claim.owner, "number": outcome.claim.attempt,
         "new_state": outcome.state.value, "again_at": outcome.next_attempt_at,
-        "accepted_at": outcome.attempt.started_at if delivered else None,
+        "accepted_at": outcome.attempt.ended_at if delivered else None,
     }
 
 

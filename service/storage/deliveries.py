@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Attempt, Delivery, DeliveryState, Event, EventType, Format, Payload, Variant
+from service.model import Attempt, Channel, Delivery, DeliveryState, Event, EventType, Format, Payload, Variant
 from service.storage.lines import lane_of
 from service.storage.pauses import is_overtaken, make_due
 from service.storage.sets import Rows, among
@@ -198,7 +198,7 @@ def _list(
     query = (
         sa.select(
             deliveries, events.c.type, events.c.release_id, events.c.revision, subscriptions.c.partner,
-            payloads.c.variant,
+            subscriptions.c.channel, payloads.c.variant,
         )
         .join(events, events.c.id == deliveries.c.event_id)
         .outerjoin(payloads, payloads.c.id == deliveries.c.payload_id)
@@ -225,7 +225,7 @@ def _delivery(row: Any, tried: tuple[Attempt, ...]) -> Delivery:
     variant = _read_variant(row.variant or "")
     return Delivery(
         id=row.id, event_id=row.event_id, event_type=EventType(row.type), subscription_id=row.subscription_id,
-        partner=row.partner, state=DeliveryState(row.state), created_at=row.created_at, release_id=row.release_id,
-        revision=row.revision, next_attempt_at=row.next_attempt_at, delivered_at=row.delivered_at,
-        format=variant.format, languages=variant.languages, attempts=tried,
+        partner=row.partner, channel=Channel(row.channel), state=DeliveryState(row.state), created_at=row.created_at,
+        release_id=row.release_id, revision=row.revision, next_attempt_at=row.next_attempt_at,
+        delivered_at=row.delivered_at, format=variant.format, languages=variant.languages, attempts=tried,
     )

@@ -149,7 +149,7 @@ def _locale(tag: str) -> Locale:
 
 def _path(url: str) -> str:
     """Links within the newsroom work at whatever host the reader came to."""
-    return urlsplit(url).path
+    return urlsplit(url)._replace(scheme="", netloc="").geturl()
 
 
 @functools.cache

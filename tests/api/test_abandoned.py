@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import uuid
 from typing import Any
 
@@ -144,6 +146,7 @@ def test_an_end_by_a_410_stands_among_the_notices_and_in_the_audit_log(wire: Wir
     told = (notice["type"], notice["subscription_id"], notice["status"])
     assert told == ("subscription.ended", subscription_id, GONE)
     assert wire.get(wire.path)["ended_reason"] == "gone"
+    assert wire.post(f"{wire.path}/resume").json["code"] == "subscription_ended", "no replay would help it"
     [entry] = [each for each in wire.get("/v1/audit")["items"] if each["action"] == "subscription.ended"]
     assert (entry["release_id"], entry["actor"]) == (None, "diglot")
     assert entry["details"] == {"subscription_id": subscription_id, "status": GONE, "error": None}
@@ -169,6 +172,8 @@ def test_printed_receipts_tell_the_totals_and_why_page_by_page(wire: Wire) -> No
         answer = wire.client.get(path, headers=headers | {"Accept-Language": "en"})
         pages.append(answer.text)
         path = answer.headers.get("Link", "").partition(">")[0].removeprefix("<http://127.0.0.1:8080")
+        onward = re.findall(r'<a href="([^"]+)" rel="next">', answer.text)
+        assert [html.unescape(link) for link in onward] == [path][:bool(path)], "the page leads on as its header does"
     assert len(pages) == 2
     totals = "Receivers in all: 4. The newest is accepted by 1, on its way to 1, given up for 2."
     assert all(totals in page for page in pages)

@@ -80,3 +80,5 @@ def test_the_caller_is_answered_in_the_first_language_of_theirs_that_we_speak(
 def test_a_member_that_does_not_go_with_the_rest_is_told_so(client: FlaskClient, admin: dict[str, str]) -> None:
     answer = client.post("/v1/keys", json={"name": "x", "role": "staff", "partner": "A"}, headers=admin)
     assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [("/partner", "not_here")]
+    answer = client.post("/v1/keys", json={"name": "W", "role": "partnr", "partner": "P"}, headers=admin)
+    assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [("/role", "not_allowed")]

@@ -47,6 +47,8 @@ def test_format_and_signature_are_shown_of_a_webhook_alone(client: FlaskClient, 
     assert webhooks_own <= hook.keys() and webhooks_own.isdisjoint(site)
     listed = client.get("/v1/subscriptions", headers=staff).json["items"]
     assert [webhooks_own & shown.keys() for shown in listed] == [set(), webhooks_own]
+    pings = [client.post(f"/v1/subscriptions/{made['id']}/test", headers=staff).json for made in (hook, site)]
+    assert ["format" in ping for ping in pings] == [True, False]
 
 
 def test_what_else_a_site_is_told_by_is_shown_and_changed_member_by_member(
@@ -102,6 +104,8 @@ def test_what_belongs_to_another_channel_is_out_of_place(client: FlaskClient, st
     assert faults(client.post("/v1/subscriptions", json={**HOOK, "username": "press"}, headers=staff)) == {
         ("/username", "not_here"),
     }
+    misspelt = {**HOOK, "channel": "webhok", "format": "ninjs", "contact_email": "it@daily.example"}
+    assert faults(client.post("/v1/subscriptions", json=misspelt, headers=staff)) == {("/channel", "not_allowed")}
     hook = client.post("/v1/subscriptions", json=HOOK, headers=staff).json
     change = {"application_password": "x", "categories_map": {}}
     assert faults(client.patch(f"/v1/subscriptions/{hook['id']}", json=change, headers=staff)) == {

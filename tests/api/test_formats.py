@@ -298,6 +298,8 @@ def test_an_atom_entry_has_one_language(order: Any, client: FlaskClient, staff: 
     answer = order(**more)
     assert answer.status_code == 422
     assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [("/languages", "one_language")]
+    answer = order(**more, callback="ftp://daily.example/")
+    assert {error["pointer"] for error in answer.json["errors"]} == {"/languages", "/callback"}, "all at once"
     made = order().json
     answer = client.patch(f"/v1/subscriptions/{made['id']}", json={"format": "atom"}, headers=staff)
     assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "one_language")

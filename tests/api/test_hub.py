@@ -84,6 +84,18 @@ def test_faults_are_told_in_the_callers_language(client: FlaskClient, language: 
     answer = client.post("/hub", data={"hub.mode": "subscribe"}, headers={"Accept-Language": language})
     lines = plain(answer, 422)
     assert all(words in line for line in lines[2:]) and len(lines) == 4
+    assert "errors" not in lines[1], "plain text has no member of that name"
+
+
+@pytest.mark.parametrize(("language", "choices"), [
+    ("zh", "subscribe、unsubscribe、publish。"), ("en", "subscribe, unsubscribe, publish."),
+])
+def test_the_modes_are_told_as_a_program_writes_them(
+    client: FlaskClient, form: dict[str, str], language: str, choices: str
+) -> None:
+    """`publish` is a word of people too: what can be done with a release is told by it."""
+    answer = client.post("/hub", data=form | {"hub.mode": "x"}, headers={"Accept-Language": language})
+    assert plain(answer, 422)[2].endswith(choices)
 
 
 @pytest.mark.parametrize("wanted", ["application/problem+json", "application/json"])
@@ -122,12 +134,14 @@ def test_staff_see_a_subscriber_and_can_end_but_not_change_it(
     [shown] = listed.json["items"]
     assert (shown["topic"], shown["lease_until"]) == ("/feeds/en.atom", "2026-12-04T08:00:00.123Z")
     assert "hush" not in listed.text
-    assert shown.keys().isdisjoint({"format", "signature", "public_key", "overlap_ends_at"}), "a webhook has these"
+    ordered = {"language_choice", "format", "signature", "public_key", "overlap_ends_at"}
+    assert shown.keys().isdisjoint(ordered), "others order these"
     path = f"/v1/subscriptions/{shown['id']}"
     merge = {**staff, "Content-Type": "application/merge-patch+json"}
     for refused in (
         client.patch(path, json={"callback": "http://127.0.0.1:10/"}, headers=merge),
         client.post(f"{path}/test", headers=staff),
+        client.post(f"{path}/replay", json={"since": "2026-11-01T00:00:00Z"}, headers=staff),
     ):
         assert (refused.status_code, refused.json["code"]) == (409, "held_by_hub")
     queue.nudges.clear()

@@ -16,6 +16,19 @@ def test_plain_text_is_escaped_not_cleaned() -> None:
     assert text.text_to_html("a <b> & c\n\nd\ne") == "<p>a &lt;b&gt; &amp; c</p>\n<p>d<br>e</p>"
 
 
+@pytest.mark.parametrize(("plain", "parts"), [
+    ("\u3000\u3000近日\n\n\u3000\u3000双方", ["\u3000\u3000近日", "\u3000\u3000双方"]),
+    ("a\n\n\n  b", ["a", "  b"]),
+    ("a\n\xa0\nb\n \u3000\t\n\nc", ["a", "b", "c"]),
+    ("\u3000\n\na\n\n\u3000", ["a"]),
+])
+def test_every_paragraph_keeps_its_indentation_and_an_empty_line_may_hold_spaces(
+    plain: str, parts: list[str]
+) -> None:
+    """Word indents a Chinese paragraph by two wide spaces, and leaves a no-break space where a line is empty."""
+    assert text.paragraphs(plain) == parts
+
+
 @pytest.mark.parametrize(("given_text", "kept", "removed"), [
     ("a\x00b\x0bc", "abc", ["U+0000", "U+000B"]),
     ("a\r\nb\rc", "a\nb\nc", []),

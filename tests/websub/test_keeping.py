@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+import schemas
 from service import hub, subscriptions, websub
 from service.config import Profile
 from service.deliveries import plan_due
@@ -24,6 +25,7 @@ from service.publishing import publish_due
 from service.storage import deliveries
 from service.storage import subscriptions as stored
 from service.storage import websub as asked
+from service.views import view_delivery, view_subscription
 from service.websub import DAY_SECONDS, MOST_AN_HOUR, MOST_WAITING, TooManyVerifications
 from tests.factories import make_desk
 from tests.websub.conftest import Hub
@@ -53,6 +55,18 @@ def test_a_renewal_replaces_lease_and_secret_and_nothing_before_it_is_confirmed(
     second = websub_hub.confirm(lease_seconds=str(3 * DAY_SECONDS))
     assert first and second and (second.id, second.secret.reveal()) == (first.id, "")
     assert second.lease_until == websub_hub.clock() + timedelta(days=3)
+
+
+def test_of_neither_order_nor_delivery_a_format_or_a_choice_is_told_that_nobody_made(websub_hub: Hub) -> None:
+    """What is sent is the topic's own document."""
+    subscription = websub_hub.confirm("/feeds/en.rss")
+    websub_hub.swap()
+    assert subscription
+    with websub_hub.storage.read() as tx:
+        [owed] = deliveries.list_for_subscription(tx, subscription.id, limit=9, before=None)
+    for name, view in (("delivery-view", view_delivery(owed)), ("subscription-view", view_subscription(subscription))):
+        assert view.keys().isdisjoint({"format", "language_choice"})
+        assert schemas.find_validator(name).is_valid(view)
 
 
 def test_topic_and_callback_are_the_key(websub_hub: Hub) -> None:

@@ -31,9 +31,21 @@ def find_edition_warnings(
         yield Warning(pointer=pointer, code="markers_left", params={"places": places})
     yield from _find_other_scripts(language, edition, body)
     yield from _find_direction(language, body)
+    for name in _LINES:
+        if name in edition:
+            yield from find_line_warnings(language, json_pointer("editions", language.tag, name), edition[name])
     if is_chinese(language.script):
-        yield from _find_punctuation(language, edition, body, base_url)
-        yield from _find_mixture(language, edition, body)
+        yield from _find_punctuation(language, pointer, body, base_url)
+        yield from _find_mixture(language, pointer, body.text)
+
+
+def find_line_warnings(language: Language, pointer: str, line: str) -> Iterator[Warning]:
+    """Warnings about one line of what readers are told, such as a headline, a note or a credit."""
+    if is_chinese(language.script):
+        mended = mend_punctuation(line, script=language.script)
+        if mended != line:
+            yield Warning(pointer=pointer, code="half_width_punctuation", suggestion=mended)
+        yield from _find_mixture(language, pointer, line)
 
 
 def _find_other_scripts(language: Language, edition: Mapping[str, Any], body: Body) -> Iterator[Warning]:
@@ -62,22 +74,13 @@ def _find_losses(pointer: str, losses: Losses) -> Iterator[Warning]:
         yield Warning(pointer=pointer, code="pictures_removed", params={"pictures": list(losses.pictures)})
 
 
-def _find_punctuation(
-    language: Language, edition: Mapping[str, Any], body: Body, base_url: str
-) -> Iterator[Warning]:
-    mended = {name: mend_punctuation(edition[name], script=language.script) for name in _LINES if name in edition}
-    found: dict[str, tuple[bool, str | None]] = {n: (value != edition[n], value) for n, value in mended.items()}
-    found[body.field] = find_mended(body, base_url, language.script)
-    for name, (is_wrong, suggestion) in found.items():
-        if is_wrong:
-            pointer = json_pointer("editions", language.tag, name)
-            yield Warning(pointer=pointer, code="half_width_punctuation", suggestion=suggestion)
+def _find_punctuation(language: Language, pointer: str, body: Body, base_url: str) -> Iterator[Warning]:
+    is_wrong, suggestion = find_mended(body, base_url, language.script)
+    if is_wrong:
+        yield Warning(pointer=pointer, code="half_width_punctuation", suggestion=suggestion)
 
 
-def _find_mixture(language: Language, edition: Mapping[str, Any], body: Body) -> Iterator[Warning]:
-    texts = {name: edition[name] for name in _LINES if name in edition} | {body.field: body.text}
-    for name, value in texts.items():
-        if characters := foreign_characters(value, language.script):
-            params = {"language": language.name, "characters": characters[:_MOST_CHARACTERS]}
-            pointer = json_pointer("editions", language.tag, name)
-            yield Warning(pointer=pointer, code="mixed_han", params=params)
+def _find_mixture(language: Language, pointer: str, value: str) -> Iterator[Warning]:
+    if characters := foreign_characters(value, language.script):
+        params = {"language": language.name, "characters": characters[:_MOST_CHARACTERS]}
+        yield Warning(pointer=pointer, code="mixed_han", params=params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from service import text
 from service.config import Profile
+from service.copyedit import find_line_warnings
 from service.errors import Fault
 from service.media_types import is_image
 from service.model import Medium, Release, ReleaseMedium, StoredMedium, Warning
@@ -66,12 +68,14 @@ def find_media_faults(document: Any, profile: Profile, stored: Stored) -> Iterat
 
 
 def find_media_warnings(media: Sequence[ReleaseMedium], profile: Profile, tags: Sequence[str]) -> Iterator[Warning]:
-    """An image without words for those who don't see it, in each of the languages that the release has."""
-    for number, medium in enumerate(media):
-        for language in profile.languages:
-            if is_image(medium.type) and language.tag in tags and language.tag not in medium.alt:
-                pointer = json_pointer("media", number, "alt", language.tag)
-                yield Warning(pointer=pointer, code="alt_missing", params={"language": language.name})
+    """An image without words for those who don't see it, in each of the release's languages, and words to mend."""
+    for (number, medium), language in itertools.product(enumerate(media), profile.languages):
+        if is_image(medium.type) and language.tag in tags and language.tag not in medium.alt:
+            pointer = json_pointer("media", number, "alt", language.tag)
+            yield Warning(pointer=pointer, code="alt_missing", params={"language": language.name})
+        for name in _TEXTS:
+            if line := getattr(medium, name).get(language.tag):
+                yield from find_line_warnings(language, json_pointer("media", number, name, language.tag), line)
 
 
 def read_media(document: Any, profile: Profile, stored: Stored) -> tuple[ReleaseMedium, ...]:

@@ -13,7 +13,7 @@ from service import text
 from service.bidi import settle_direction
 from service.bodies import KINDS, Body, find_body
 from service.config import Language, Profile
-from service.copyedit import find_edition_warnings
+from service.copyedit import find_edition_warnings, find_line_warnings
 from service.errors import Fault, Invalid
 from service.markdown import find_left_markers
 from service.model import Draft, Edition, Release, Warning, Withdrawal
@@ -180,8 +180,10 @@ def _find_note_faults(document: Any, member: str, tags: Sequence[str]) -> list[F
 def _find_note_warnings(document: Any, member: str, profile: Profile, tags: Sequence[str]) -> Iterator[Warning]:
     texts = _texts(document, member)
     for language in profile.languages:
-        if texts and language.tag in tags and language.tag not in texts:
-            pointer = json_pointer(member, language.tag)
+        pointer = json_pointer(member, language.tag)
+        if language.tag in texts:
+            yield from find_line_warnings(language, pointer, texts[language.tag])
+        elif texts and language.tag in tags:
             yield Warning(pointer=pointer, code="note_missing", params={"language": language.name})
 
 

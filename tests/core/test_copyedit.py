@@ -8,7 +8,8 @@ import pytest
 
 from service.config import Profile
 from service.model import Draft, Warning
-from service.validation import validate_release
+from service.validation import validate_release, validate_revision, validate_withdrawal
+from tests.factories import published
 
 # As a Chinese association writes: half-width commas throughout, full stops and enumeration marks full-width.
 CHINESE = (
@@ -53,6 +54,30 @@ def test_each_line_is_looked_at(profile: Profile) -> None:
     assert {place: warning.suggestion for place, warning in found.items()} == {
         f"/editions/zh-Hans/{name} half_width_punctuation": value.replace(",", "，") for name, value in lines.items()
     }
+
+
+def test_so_is_each_line_about_a_picture(profile: Profile) -> None:
+    medium = {
+        "url": "https://cdn.example/a.jpg", "type": "image/jpeg", "title": {"zh-Hans": "座谈,第一天"},
+        "alt": {"zh-Hans": "双方握手,微笑", "en": "A handshake, smiling"}, "credit": {"zh-Hans": "摄影:顾念"},
+    }
+    found = warnings_of(release({"body_text": "双方座谈。"}) | {"media": [medium]}, profile)
+    assert {place: warning.suggestion for place, warning in found.items()} == {
+        "/media/0/title/zh-Hans half_width_punctuation": "座谈，第一天",
+        "/media/0/alt/zh-Hans half_width_punctuation": "双方握手，微笑",
+        "/media/0/credit/zh-Hans half_width_punctuation": "摄影：顾念",
+    }
+
+
+def test_so_is_each_note_to_readers(profile: Profile) -> None:
+    kept = validate_release(release({"body_text": "双方座谈。"}), profile)
+    public = published(kept)
+    notes = {"zh-Hans": "日期有误,已更正。", "en": "A date, as printed, was wrong."}
+    corrected = validate_revision(release({"body_text": "双方座谈。"}) | {"change_note": notes}, profile, public)
+    _, withdrawn = validate_withdrawal({"reason": notes}, profile, public)
+    assert [(warning.pointer, warning.suggestion) for warning in (*corrected.warnings, *withdrawn)] == [
+        ("/change_note/zh-Hans", "日期有误，已更正。"), ("/reason/zh-Hans", "日期有误，已更正。"),
+    ]
 
 
 @pytest.mark.parametrize(("field", "source", "suggestion"), [

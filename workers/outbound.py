@@ -135,6 +135,8 @@ class Outbound:
         # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
         setopt(pycurl.HTTPHEADER, [*map(": ".join, request.headers.items()), "Expect:"])
         setopt(pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000)))
+        # A kept connection was vetted for what it was opened for.
+        setopt(pycurl.FRESH_CONNECT, request.confined)
         setopt(pycurl.OPENSOCKETFUNCTION, transfer.open_socket)
         setopt(pycurl.HEADERFUNCTION, transfer.take_header)
         setopt(pycurl.WRITEFUNCTION, transfer.take_body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,26 @@ def test_what_is_confined_is_vetted_so_when_the_socket_is_opened(confined: bool)
     assert (opened == pycurl.SOCKET_BAD) is confined
     if isinstance(opened, socket.socket):
         opened.close()
+
+
+def test_what_is_confined_goes_over_no_connection_that_another_push_left_open() -> None:
+    """A webhook on the same host may be wherever it likes: its connection was never vetted for a password."""
+    with run_partner(stay) as (url, accepted):
+        outbound = Outbound(LOOPBACK)
+        outbound._vet = lambda _ip, _port, confined: "address_refused" if confined else None
+        for confined, expected in ((False, None), (True, "address_refused"), (False, None)):
+            outbound.start(Request(url, b"{}", {}, confined=confined), "it")
+            assert [response.error for _, response in outbound.wait(10)] == [expected]
+        outbound.close()
+        assert len(accepted) == 1, "others go over the one that is open"
+
+
+def stay(connection: socket.socket, _over: threading.Event) -> None:
+    """Answers, and whatever else comes over the same connection too."""
+    is_asked = True
+    while is_asked:
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        is_asked = bool(connection.recv(65536))
 
 
 def test_a_file_that_is_gone_is_an_error_and_no_crash(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outc
         _judge_receivers(tx, kept)
         for outcome in kept:
             if outcome.holds_until:
-                hold(tx, outcome.claim.subscription_id, outcome.holds_until)
+                hold(tx, outcome.claim.subscription_id, outcome.claim.callback, outcome.holds_until)
         if abandoned := [each for each in kept if each.state is DeliveryState.ABANDONED]:
             note_abandoned(tx, {each.claim.delivery_id: each.attempt for each in abandoned})
     return lost

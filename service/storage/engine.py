@@ -19,6 +19,9 @@ from service.storage.watch import GenerationWatch, PostgresWatch, SqliteWatch
 from service.vault import Vault
 
 BUSY_SECONDS = 5.0
+# Whoever says nothing for so long in the midst of a transaction is frozen, or its machine is gone, and others wait for
+# what it has locked: the couriers for their turn. PostgreSQL by itself finds that out after two hours, or never.
+SILENT_SECONDS = 30.0
 # In which whoever waits for SQLite looks more than once whether it may write.
 GIVE_WAY_SECONDS = 5 * sqlite.LOOK_SECONDS
 
@@ -134,4 +137,5 @@ def _open_engine(url: str, busy_seconds: float) -> sa.Engine:
 def _prepare_postgres(busy_seconds: float, connection: Any, _record: object) -> None:
     # By itself, PostgreSQL waits for a lock for ever.
     connection.execute(f"SET lock_timeout = '{busy_seconds:g}s'")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS:g}s'")
     connection.commit()

@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 
 from service.deliveries import plan_due
+from service.errors import StorageUnavailable
 from service.model import Attempt, Claim, DeliveryState, EventType, Release
 from service.publishing import publish_due
 from service.retries import CLAIM
-from service.storage import claims
+from service.storage import Storage, claims
 from service.storage.claims import Outcome
 from tests.core.newsroom import Newsroom, owed, subscribe
-from tests.core.test_races import Rival, just_before
+from tests.core.test_races import PATIENCE_SECONDS, Rival, just_before
 from workers.ledger import Ledger
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -50,6 +51,27 @@ def test_who_has_waited_for_his_turn_claims_from_then_on(newsroom: Newsroom) -> 
     rival.join()
     assert len(rival.result) == 1
     assert take(newsroom) == []
+
+
+def test_who_freezes_in_his_turn_holds_up_the_others_for_a_while_only(
+    newsroom: Newsroom, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed, it would let go; a machine that is stopped or lost keeps what its transactions have locked."""
+    subscribe(newsroom)
+    newsroom.accept()
+    newsroom.swap()
+    monkeypatch.setattr("service.storage.engine.SILENT_SECONDS", 0.2)
+    frozen = Storage(database_url)
+    rival = Rival(lambda: Ledger(newsroom.storage, "other", newsroom.clock).record_and_claim([], (9, 9)))
+    with pytest.raises(StorageUnavailable), frozen.write() as tx:
+        claims.take_turn(tx)
+        rival.start()
+        rival.join(PATIENCE_SECONDS)
+        claims.take_turn(tx)
+    assert len(rival.result) == 1
+    with frozen.write() as tx:
+        claims.take_turn(tx)
+    frozen.close()
 
 
 @pytest.mark.parametrize("overtake", [

@@ -147,6 +147,9 @@ class Outbound:
         self._finished.append((transfer.context, transfer.conclude(code, curl.getinfo(pycurl.RESPONSE_CODE))))
         if _is_plain_post(transfer.request) and len(self._spare) < _HANDLES_KEPT:
             self._spare.append(curl)
+        else:
+            # One with a form is in a cycle with it, and would wait for the garbage collector.
+            curl.close()
 
 
 _ALWAYS = (

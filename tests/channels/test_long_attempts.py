@@ -20,7 +20,7 @@ from service.storage import Storage
 from service.storage.tables import deliveries
 from tests.conftest import StoppedClock
 from tests.faults.processes import wait_until
-from tests.test_outbound import run_partner
+from tests.raw import answer, run_partner
 from workers.channels.wordpress_site import Site
 from workers.outbound import File, Outbound, Request
 from workers.transfers import Transfer
@@ -94,6 +94,21 @@ def stay(connection: socket.socket, _over: threading.Event) -> None:
     while is_asked:
         connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
         is_asked = bool(connection.recv(65536))
+
+
+def test_what_sent_a_form_is_let_go_of_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture's handle is as large as a small picture, and the garbage collector seldom comes."""
+    made: list[pycurl.Curl] = []
+    make = Outbound._make_handle
+    monkeypatch.setattr(Outbound, "_make_handle", lambda outbound: made.append(make(outbound)) or made[-1])
+    (tmp_path / "x").write_bytes(b"x")
+    with run_partner(answer(b"HTTP/1.1 204 No Content\r\n\r\n")) as (url, _):
+        outbound = Outbound(LOOPBACK)
+        outbound.start(Request(url, b"", {}, form={"file": File(tmp_path / "x", "x", "image/png")}), "it")
+        assert [response.status for _, response in outbound.wait(10)] == [204]
+    with pytest.raises(pycurl.error):
+        made[0].getinfo(pycurl.RESPONSE_CODE)
+    outbound.close()
 
 
 def test_a_file_that_is_gone_is_an_error_and_no_crash(tmp_path: Path) -> None:

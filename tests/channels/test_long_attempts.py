@@ -15,13 +15,14 @@ from service import subscriptions
 from service.deliveries import plan_test
 from service.model import Channel, Claim, EventType, Release, Secret
 from service.networks import AllowedNetworks, vet_address
-from service.retries import CLAIM, LONG_ATTEMPT_SECONDS, LONG_CLAIM
+from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONG_ATTEMPT_SECONDS, LONG_CLAIM, MOMENT
 from service.storage import Storage
 from service.storage.tables import deliveries
 from tests.conftest import StoppedClock
 from tests.faults.processes import wait_until
 from tests.raw import answer, run_partner
 from workers.channels.wordpress_site import Site
+from workers.ledger import Ledger
 from workers.outbound import File, Outbound, Request
 from workers.transfers import Transfer
 
@@ -47,6 +48,20 @@ def test_a_claim_lasts_longer_than_its_channels_attempt(
             until = tx.execute(deliveries.select()).one().claim_until
     courier.stop()
     assert until == clock() + lasts
+
+
+def test_sites_of_one_host_are_in_their_first_moment_no_longer_than_others(
+    storage: Storage, clock: StoppedClock
+) -> None:
+    """Nor do they hold up what else goes to that host, as long as there is room for it."""
+    for number in range(HOST_ROOM + 1):
+        order = {**SITE, "channel": "wordpress", "callback": f"https://sites.example/{number}/wp-json"}
+        plan_test(storage, subscriptions.subscribe(storage, order, clock()), clock())
+    ledger, begun = Ledger(storage, "me", clock), []
+    for _ in range(HOST_ROOM // HOST_BURST + 1):
+        begun.append(len(ledger.record_and_claim([], (99, 99))))
+        clock.advance(seconds=2 * MOMENT.total_seconds())
+    assert begun == [HOST_BURST] * (HOST_ROOM // HOST_BURST) + [0]
 
 
 def test_a_password_goes_in_the_clear_to_the_operators_networks_alone(

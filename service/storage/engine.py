@@ -25,6 +25,9 @@ SILENT_SECONDS = 30.0
 # In which whoever waits for SQLite looks more than once whether it may write.
 GIVE_WAY_SECONDS = 5 * sqlite.LOOK_SECONDS
 
+# SQLSTATE of a server that takes no writes: another has taken its place, or is about to.
+_READ_ONLY = "25006"
+
 # What the core passes on to the statements without looking inside.
 Transaction = sa.Connection
 
@@ -69,7 +72,7 @@ class Storage:
         except (OperationalError, InterfaceError) as error:
             raise StorageUnavailable(reason=str(error.orig)) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY:
                 raise StorageUnavailable(reason=str(error.orig)) from error
             raise
 

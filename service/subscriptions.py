@@ -124,6 +124,7 @@ def change_subscription(
         if changed.callback != subscription.callback:
             changed = dataclasses.replace(changed, failing_since=None)
             deliveries.move_due(tx, subscription_id, host_of(changed.callback))
+            subscriptions.end_hold(tx, subscription_id)
         subscriptions.update_subscription(tx, changed)
     return changed
 

@@ -54,6 +54,7 @@ class Ledger:
     def _claim(self, tx: Transaction, first_room: int, retry_room: int) -> list[Claim]:
         if max(first_room, retry_room) <= 0:
             return []
+        claims.take_turn(tx)
         now = self._clock()
         due = claims.claim_due(
             tx, self._owner, limit=first_room, retry_limit=retry_room, now=now, until=now + CLAIM, after=self._after

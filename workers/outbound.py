@@ -135,6 +135,8 @@ class Outbound:
         # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
         setopt(pycurl.HTTPHEADER, [*map(": ".join, request.headers.items()), "Expect:"])
         setopt(pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000)))
+        # A kept connection was vetted for what it was opened for.
+        setopt(pycurl.FRESH_CONNECT, request.confined)
         setopt(pycurl.OPENSOCKETFUNCTION, transfer.open_socket)
         setopt(pycurl.HEADERFUNCTION, transfer.take_header)
         setopt(pycurl.WRITEFUNCTION, transfer.take_body)
@@ -145,6 +147,9 @@ class Outbound:
         self._finished.append((transfer.context, transfer.conclude(code, curl.getinfo(pycurl.RESPONSE_CODE))))
         if _is_plain_post(transfer.request) and len(self._spare) < _HANDLES_KEPT:
             self._spare.append(curl)
+        else:
+            # One with a form is in a cycle with it, and would wait for the garbage collector.
+            curl.close()
 
 
 _ALWAYS = (

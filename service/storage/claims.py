@@ -12,12 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Attempt, Channel, Claim, DeliveryState, EventType, Lane
+from service.model import Attempt, Channel, Claim, DeliveryState, Lane
 from service.retries import Breaker, is_host_well, judge_host, must_pause
 from service.storage import hosts, lines, pauses, turns
 from service.storage.abandoned import note_abandoned
 from service.storage.deliveries import message_id
-from service.storage.overtaken import retire_overtaken
+from service.storage.overtaken import retire_followed, retire_overtaken
 from service.storage.sets import Key, Rows, among, key_of
 from service.storage.subscriptions import hold
 from service.storage.tables import Instant, attempts, deliveries, events, payloads, subscriptions
@@ -43,6 +43,15 @@ class Outcome:
     holds_until: datetime | None = None
 
 
+def take_turn(tx: sa.Connection) -> None:
+    """One courier claims at a time, for what is in flight is counted over all; SQLite has no other way anyhow.
+
+    The wait may be long, so the time of a claim is read behind it: else it would be over when it begins.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
+
+
 def claim_due(
     tx: sa.Connection, owner: str, *, limit: int, now: datetime, until: datetime,
     retry_limit: int | None = None, after: Mapping[Lane, str] = MappingProxyType({}),
@@ -51,8 +60,8 @@ def claim_due(
 
     Withdrawals come first. Of each subscription only the oldest in its lane is held, and none while another is in
     flight: that keeps its order, and its troubles to itself. `after` names the host of each lane's last claim.
+    Whoever isn't alone has taken his turn before.
     """
-    _take_turn(tx)
     lines.wake(tx, now)
     choice = turns.Choice(_find_flight(tx, now))
     rooms = {False: limit, True: limit if retry_limit is None else retry_limit}
@@ -64,6 +73,8 @@ def claim_due(
             break
     turns.put_off(tx, choice)
     retire_overtaken(tx, choice.chosen)
+    # What came back from a try while something newer was being planned: neither could see the other then.
+    retire_followed(tx, [id for id, lane in choice.chosen.items() if lane.is_retry])
     return _hold(tx, owner, until, choice.chosen)
 
 
@@ -76,12 +87,6 @@ def _find_flight(tx: sa.Connection, now: datetime) -> turns.Flight:
         # What a newer event has overtaken meanwhile is not sent once more.
         _retire_overtaken(tx, freed)
     return turns.find_flight(tx, now)
-
-
-def _take_turn(tx: sa.Connection) -> None:
-    """One courier at a time, for what is in flight is counted over all; SQLite has no other way anyhow."""
-    if tx.dialect.name == "postgresql":
-        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
 
 
 def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[Any, Lane]) -> list[Claim]:
@@ -118,7 +123,7 @@ def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outc
         _judge_receivers(tx, kept)
         for outcome in kept:
             if outcome.holds_until:
-                hold(tx, outcome.claim.subscription_id, outcome.holds_until)
+                hold(tx, outcome.claim.subscription_id, outcome.claim.callback, outcome.holds_until)
         if abandoned := [each for each in kept if each.state is DeliveryState.ABANDONED]:
             note_abandoned(tx, {each.claim.delivery_id: each.attempt for each in abandoned})
     return lost
@@ -171,21 +176,8 @@ def retire_waiting(tx: sa.Connection, release_id: uuid.UUID, after: uuid.UUID, l
 
 
 def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
-    """A newer event of the same release was planned while these were in flight: they are not tried again.
-
-    Which is newer is told by the release's life, not by the ids, whose clock may have been set back.
-    """
-    newer, own, other = deliveries.alias("newer"), events.alias("own"), events.alias("other")
-    gone = EventType.RELEASE_WITHDRAWN
-    overtaken = (
-        sa.select(newer.c.id)
-        .join(other, other.c.id == newer.c.event_id).join(own, own.c.release_id == other.c.release_id)
-        .where(own.c.id == deliveries.c.event_id, newer.c.subscription_id == deliveries.c.subscription_id,
-               sa.or_(other.c.revision > own.c.revision, sa.and_(other.c.type == gone, own.c.type != gone)))
-        .correlate(deliveries).exists()
-    )
-    again = deliveries.update().where(among(deliveries.c.id, ids), deliveries.c.state == DeliveryState.DUE, overtaken)
-    tx.execute(again.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
+    """Something newer was planned while these were in flight: they are not tried again."""
+    retire_followed(tx, ids)
     retire_older_states(tx, ids)
 
 

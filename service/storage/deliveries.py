@@ -96,8 +96,9 @@ def has_newer(tx: sa.Connection, delivery_id: uuid.UUID) -> bool:
 
 
 def send_anew(tx: sa.Connection, delivery_id: uuid.UUID, now: datetime) -> None:
-    """Due at once, with all its tries before it, under the same message id."""
-    make_due(tx, sa.and_(deliveries.c.id == delivery_id, deliveries.c.claim_owner.is_(None)), now)
+    """Due at once, with all its tries before it, under the same message id; unless something newer is public."""
+    is_free = sa.and_(deliveries.c.id == delivery_id, deliveries.c.claim_owner.is_(None), ~is_overtaken())
+    make_due(tx, is_free, now)
 
 
 def list_told(tx: sa.Connection, release_id: uuid.UUID, first: uuid.UUID, last: uuid.UUID) -> set[uuid.UUID]:

@@ -19,8 +19,14 @@ from service.storage.watch import GenerationWatch, PostgresWatch, SqliteWatch
 from service.vault import Vault
 
 BUSY_SECONDS = 5.0
+# Whoever says nothing for so long in the midst of a transaction is frozen, or its machine is gone, and others wait for
+# what it has locked: the couriers for their turn. PostgreSQL by itself finds that out after two hours, or never.
+SILENT_SECONDS = 30.0
 # In which whoever waits for SQLite looks more than once whether it may write.
 GIVE_WAY_SECONDS = 5 * sqlite.LOOK_SECONDS
+
+# SQLSTATE of a server that takes no writes: another has taken its place, or is about to.
+_READ_ONLY = "25006"
 
 # What the core passes on to the statements without looking inside.
 Transaction = sa.Connection
@@ -66,7 +72,7 @@ class Storage:
         except (OperationalError, InterfaceError) as error:
             raise StorageUnavailable(reason=str(error.orig)) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY:
                 raise StorageUnavailable(reason=str(error.orig)) from error
             raise
 
@@ -134,4 +140,5 @@ def _open_engine(url: str, busy_seconds: float) -> sa.Engine:
 def _prepare_postgres(busy_seconds: float, connection: Any, _record: object) -> None:
     # By itself, PostgreSQL waits for a lock for ever.
     connection.execute(f"SET lock_timeout = '{busy_seconds:g}s'")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS:g}s'")
     connection.commit()

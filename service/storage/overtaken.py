@@ -1,4 +1,4 @@
-"""What is overtaken by an event of its release whose planning is still under way, and has not come to it yet."""
+"""What is overtaken by a newer event of its release, and was in flight or not yet come to when that was planned."""
 
 from __future__ import annotations
 
@@ -23,10 +23,32 @@ def retire_overtaken(tx: sa.Connection, ids: Collection[uuid.UUID]) -> None:
     release_ids = tx.execute(query).scalars().all() if ids else ()
     if release_ids:
         about = sa.select(events.c.id).where(events.c.release_id.in_(release_ids))
-        # What the planning holds just now it retires itself; to wait for it might be to wait for each other.
-        query = sa.select(deliveries.c.id).where(
-            among(deliveries.c.id, ids), deliveries.c.event_id.in_(about), is_overtaken()
-        ).with_for_update(skip_locked=True)
-        if overtaken := tx.execute(query).scalars().all():
-            change = deliveries.update().where(among(deliveries.c.id, overtaken))
-            tx.execute(change.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
+        _retire(tx, ids, deliveries.c.event_id.in_(about), is_overtaken())
+
+
+def retire_followed(tx: sa.Connection, ids: Collection[uuid.UUID]) -> None:
+    """Of these, which are or were to be tried again: their subscriptions are owed something newer of the release.
+
+    Which is newer is told by the release's life, not by the ids, whose clock may have been set back.
+    """
+    newer, own, other = deliveries.alias("newer"), events.alias("own"), events.alias("other")
+    gone = EventType.RELEASE_WITHDRAWN
+    is_followed = (
+        sa.select(newer.c.id)
+        .join(other, other.c.id == newer.c.event_id).join(own, own.c.release_id == other.c.release_id)
+        .where(own.c.id == deliveries.c.event_id, newer.c.subscription_id == deliveries.c.subscription_id,
+               sa.or_(other.c.revision > own.c.revision, sa.and_(other.c.type == gone, own.c.type != gone)))
+        .correlate(deliveries).exists()
+    )
+    if ids:
+        _retire(tx, ids, is_followed)
+
+
+def _retire(tx: sa.Connection, ids: Collection[uuid.UUID], *where: sa.ColumnElement[bool]) -> None:
+    # What the planning holds just now it retires itself; to wait for it might be to wait for each other.
+    query = sa.select(deliveries.c.id).where(
+        among(deliveries.c.id, ids), deliveries.c.state == DeliveryState.DUE, *where
+    ).with_for_update(skip_locked=True)
+    if overtaken := tx.execute(query).scalars().all():
+        change = deliveries.update().where(among(deliveries.c.id, overtaken))
+        tx.execute(change.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))

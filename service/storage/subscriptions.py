@@ -94,13 +94,18 @@ def _read_order(languages: str, categories: str, format: str, language_choice: s
     )
 
 
-def hold(tx: sa.Connection, subscription_id: uuid.UUID, until: datetime) -> None:
-    """Its receiver wants nothing before then."""
+def hold(tx: sa.Connection, subscription_id: uuid.UUID, callback: str, until: datetime) -> None:
+    """Its receiver wants nothing before then, if this still is its callback."""
     held = subscriptions.c.held_until
     # What lies that far ahead was asked for before a clock was set back.
     later = sa.or_(held.is_(None), held < until, held > until + LONGEST_WAIT)
-    change = subscriptions.update().where(subscriptions.c.id == subscription_id, later)
-    tx.execute(change.values(held_until=until))
+    is_it = sa.and_(subscriptions.c.id == subscription_id, subscriptions.c.callback == callback)
+    tx.execute(subscriptions.update().where(is_it, later).values(held_until=until))
+
+
+def end_hold(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
+    """Another receiver has asked for nothing yet."""
+    tx.execute(subscriptions.update().where(subscriptions.c.id == subscription_id).values(held_until=None))
 
 
 def _values(subscription: Subscription) -> dict[str, Any]:

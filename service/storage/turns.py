@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.model import DeliveryState, Lane, SubscriptionState
-from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
+from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONG_CLAIM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
 from service.storage.hosts import find_breakers
 from service.storage.lines import IS_LOST, lost_at
 from service.storage.pauses import keep
@@ -52,17 +52,26 @@ class Flight:
         )
 
 
+# By when a claim ends, for there are two kinds, each of its length.
+_IS_FRESH = sa.or_(
+    sa.and_(
+        deliveries.c.claim_until > sa.bindparam("moment_ago"), deliveries.c.claim_until < sa.bindparam("moment_on")
+    ),
+    deliveries.c.claim_until > sa.bindparam("long_moment_ago"),
+)
 _FLYING = sa.select(
     sa.type_coerce(deliveries.c.subscription_id, Key), deliveries.c.host,
-    sa.case((deliveries.c.claim_until > sa.bindparam("moment_ago"), 1), else_=0), sa.case((IS_LOST, 1), else_=0),
+    sa.case((_IS_FRESH, 1), else_=0), sa.case((IS_LOST, 1), else_=0),
 ).where(deliveries.c.claim_owner.is_not(None))
 
 
 def find_flight(tx: sa.Connection, now: datetime) -> Flight:
     flight = Flight()
-    for subscription_id, host, is_fresh, is_lost in tx.execute(
-        _FLYING, lost_at(now) | {"moment_ago": now + CLAIM - MOMENT}
-    ):
+    moments = {
+        "moment_ago": now + CLAIM - MOMENT, "moment_on": now + CLAIM + MOMENT,
+        "long_moment_ago": now + LONG_CLAIM - MOMENT,
+    }
+    for subscription_id, host, is_fresh, is_lost in tx.execute(_FLYING, lost_at(now) | moments):
         flight.add(subscription_id, host, is_fresh)
         flight.is_any_lost |= is_lost == 1
     return flight

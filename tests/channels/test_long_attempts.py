@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from service import subscriptions
 from service.deliveries import plan_test
 from service.model import Channel, Claim, EventType, Release, Secret
 from service.networks import AllowedNetworks, vet_address
-from service.retries import CLAIM, LONG_ATTEMPT_SECONDS, LONG_CLAIM
+from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONG_ATTEMPT_SECONDS, LONG_CLAIM, MOMENT
 from service.storage import Storage
 from service.storage.tables import deliveries
 from tests.conftest import StoppedClock
 from tests.faults.processes import wait_until
-from tests.test_outbound import run_partner
+from tests.raw import answer, run_partner
 from workers.channels.wordpress_site import Site
+from workers.ledger import Ledger
 from workers.outbound import File, Outbound, Request
 from workers.transfers import Transfer
 
@@ -48,6 +50,20 @@ def test_a_claim_lasts_longer_than_its_channels_attempt(
     assert until == clock() + lasts
 
 
+def test_sites_of_one_host_are_in_their_first_moment_no_longer_than_others(
+    storage: Storage, clock: StoppedClock
+) -> None:
+    """Nor do they hold up what else goes to that host, as long as there is room for it."""
+    for number in range(HOST_ROOM + 1):
+        order = {**SITE, "channel": "wordpress", "callback": f"https://sites.example/{number}/wp-json"}
+        plan_test(storage, subscriptions.subscribe(storage, order, clock()), clock())
+    ledger, begun = Ledger(storage, "me", clock), []
+    for _ in range(HOST_ROOM // HOST_BURST + 1):
+        begun.append(len(ledger.record_and_claim([], (99, 99))))
+        clock.advance(seconds=2 * MOMENT.total_seconds())
+    assert begun == [HOST_BURST] * (HOST_ROOM // HOST_BURST) + [0]
+
+
 def test_a_password_goes_in_the_clear_to_the_operators_networks_alone(
     claim_of: Callable[..., Claim], release: Release
 ) -> None:
@@ -73,6 +89,41 @@ def test_what_is_confined_is_vetted_so_when_the_socket_is_opened(confined: bool)
     assert (opened == pycurl.SOCKET_BAD) is confined
     if isinstance(opened, socket.socket):
         opened.close()
+
+
+def test_what_is_confined_goes_over_no_connection_that_another_push_left_open() -> None:
+    """A webhook on the same host may be wherever it likes: its connection was never vetted for a password."""
+    with run_partner(stay) as (url, accepted):
+        outbound = Outbound(LOOPBACK)
+        outbound._vet = lambda _ip, _port, confined: "address_refused" if confined else None
+        for confined, expected in ((False, None), (True, "address_refused"), (False, None)):
+            outbound.start(Request(url, b"{}", {}, confined=confined), "it")
+            assert [response.error for _, response in outbound.wait(10)] == [expected]
+        outbound.close()
+        assert len(accepted) == 1, "others go over the one that is open"
+
+
+def stay(connection: socket.socket, _over: threading.Event) -> None:
+    """Answers, and whatever else comes over the same connection too."""
+    is_asked = True
+    while is_asked:
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        is_asked = bool(connection.recv(65536))
+
+
+def test_what_sent_a_form_is_let_go_of_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture's handle is as large as a small picture, and the garbage collector seldom comes."""
+    made: list[pycurl.Curl] = []
+    make = Outbound._make_handle
+    monkeypatch.setattr(Outbound, "_make_handle", lambda outbound: made.append(make(outbound)) or made[-1])
+    (tmp_path / "x").write_bytes(b"x")
+    with run_partner(answer(b"HTTP/1.1 204 No Content\r\n\r\n")) as (url, _):
+        outbound = Outbound(LOOPBACK)
+        outbound.start(Request(url, b"", {}, form={"file": File(tmp_path / "x", "x", "image/png")}), "it")
+        assert [response.status for _, response in outbound.wait(10)] == [204]
+    with pytest.raises(pycurl.error):
+        made[0].getinfo(pycurl.RESPONSE_CODE)
+    outbound.close()
 
 
 def test_a_file_that_is_gone_is_an_error_and_no_crash(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from service.storage import Storage, claims
 from tests.conftest import StoppedClock
 from tests.courier.conftest import Hire, Receivers, await_state, find, hold_answers, owe, subscribe
 from tests.faults.processes import wait_until
+from tests.services.postgres import THROW_OUT
 
 
 def test_a_result_outlives_a_database_that_is_away_for_a_moment(
@@ -116,3 +117,35 @@ def test_a_nudge_that_comes_during_a_claim_is_not_lost(
     courier.nudge()
     gate.set()
     await_state(storage, DeliveryState.DELIVERED, *owed)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_result_outlives_a_database_that_takes_no_writes_for_a_moment(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As while another server takes the place of this one."""
+    base_url, received = receivers
+    asked, [gate, _] = hold_answers(received)
+    owed = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
+    hire().nudge()
+    assert asked.acquire(timeout=10)
+    with caplog.at_level(logging.WARNING), reading_only(storage):
+        gate.set()
+        wait_until(lambda: "read-only" in caplog.text, "the record fails", seconds=30)
+    await_state(storage, DeliveryState.DELIVERED, *owed)
+    assert len(received.pushes[0]) == 1, "the partner got a repeat"
+
+
+@contextmanager
+def reading_only(storage: Storage) -> Iterator[None]:
+    """For every connection from now on; those that there are end."""
+    change = "ALTER DATABASE {} {} default_transaction_read_only {}".format
+    with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        name = connection.dialect.identifier_preparer.quote(str(storage.engine.url.database))
+        connection.exec_driver_sql(change(name, "SET", "TO on"))
+        try:
+            connection.exec_driver_sql(THROW_OUT, (storage.engine.url.database,))
+            yield
+        finally:
+            connection.exec_driver_sql(change(name, "RESET", ""))
+            connection.exec_driver_sql(THROW_OUT, (storage.engine.url.database,))

@@ -117,7 +117,7 @@ def test_who_asks_for_patience_is_heeded_after_a_clock_was_set_back(wire: Wire) 
         wire.clock.now -= back
         until = wire.clock() + timedelta(hours=1)
         with wire.storage.write() as tx:
-            hold(tx, subscription_id, until)
+            hold(tx, subscription_id, wire.order["callback"], until)
         wire.call(f"{wire.path}/test")
         wire.work()
         assert wire.asked() == []

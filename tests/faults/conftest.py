@@ -1,4 +1,4 @@
-"""What fault tests within one process stand on."""
+"""What fault tests stand on that start no service."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from service.config import Profile
 from service.storage import Storage
 from tests.conftest import VAULT, StoppedClock
+from tests.faults.apart import RunApart, find_apart
 from tests.faults.receivers import run_receivers
 from tests.faults.wire import Wire, hire
 
@@ -27,3 +28,8 @@ def wire(
         yield Wire(client, staff, storage, profile, clock, release_document, courier, receivers)
     courier.stop()
     own.close()
+
+
+@pytest.fixture(scope="session")
+def run_apart() -> RunApart:
+    return find_apart()

@@ -5,50 +5,20 @@ Everything is as it would be in the wild, but on a machine of its own: `tests.fa
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from service.storage import Storage
-from tests.conftest import ROOT
+from tests.faults.apart import RunApart
 from tests.faults.namespace import PUBLIC
 from tests.faults.rebinding import TURNS
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
-AS_ROOT = ("unshare", "--net", "--mount")
-WAYS = (AS_ROOT, (*AS_ROOT, "--user", "--map-root-user"))
-
-
 @pytest.fixture(scope="module")
-def unshare() -> tuple[str, ...]:
-    """What runs a command in namespaces of its own."""
-    if not socket.has_dualstack_ipv6():
-        pytest.skip("this machine has no IPv6")
-    for way in WAYS:
-        try:
-            tried = subprocess.run([*way, "true"], capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            pytest.skip("there is no unshare (util-linux) to make a machine of the test's own with")
-        if tried.returncode == 0:
-            return way
-    pytest.skip(f"no namespaces may be made here: {tried.stderr.strip()}")
-
-
-def run_apart(unshare: tuple[str, ...], *arguments: str) -> Any:
-    command = [*unshare, sys.executable, "-m", "tests.faults.rebinding", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def pushed(unshare: tuple[str, ...]) -> Any:
-    return run_apart(unshare)
+def pushed(run_apart: RunApart) -> Any:
+    return run_apart("rebinding")
 
 
 @pytest.mark.parametrize("name", TURNS)
@@ -63,9 +33,9 @@ def test_a_name_that_turns_away_from_the_public_reaches_nobody(pushed: Any, name
 
 
 def test_what_a_partner_is_owed_waits_until_its_name_is_public_again(
-    unshare: tuple[str, ...], storage: Storage
+    run_apart: RunApart, storage: Storage
 ) -> None:
-    public, ours, again = run_apart(unshare, storage.url)
+    public, ours, again = run_apart("rebinding", storage.url)
     [[first, *_]] = public["deliveries"]
     assert public == {"came": [[PUBLIC], [first]], "deliveries": [[first, "delivered", [[204, None]]]]}
     [second, *rest] = ours["deliveries"][1]

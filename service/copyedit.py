@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from service.bidi import settle_direction
 from service.bodies import Body, find_mended
-from service.config import Language
+from service.config import Language, Profile
 from service.han import foreign_characters, is_chinese, mend_punctuation
 from service.markdown import find_left_markers
 from service.markup import Losses
-from service.model import Warning
+from service.media_types import is_image
+from service.model import ReleaseMedium, Warning
+from service.release_media import TEXTS
 from service.schema_faults import json_pointer
 from service.text import weigh_script
 
@@ -46,6 +49,17 @@ def find_line_warnings(language: Language, pointer: str, line: str) -> Iterator[
         if mended != line:
             yield Warning(pointer=pointer, code="half_width_punctuation", suggestion=mended)
         yield from _find_mixture(language, pointer, line)
+
+
+def find_media_warnings(media: Sequence[ReleaseMedium], profile: Profile, tags: Sequence[str]) -> Iterator[Warning]:
+    """An image without words for those who don't see it, in each of the release's languages, and words to mend."""
+    for (number, medium), language in itertools.product(enumerate(media), profile.languages):
+        if is_image(medium.type) and language.tag in tags and language.tag not in medium.alt:
+            pointer = json_pointer("media", number, "alt", language.tag)
+            yield Warning(pointer=pointer, code="alt_missing", params={"language": language.name})
+        for name in TEXTS:
+            if line := getattr(medium, name).get(language.tag):
+                yield from find_line_warnings(language, json_pointer("media", number, name, language.tag), line)
 
 
 def _find_other_scripts(language: Language, edition: Mapping[str, Any], body: Body) -> Iterator[Warning]:

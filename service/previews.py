@@ -15,6 +15,7 @@ from service.errors import Conflict, DiglotError, NotFound
 from service.model import ApiKey, Event, EventType, Pass, Release, ReleaseState, Revision, StoredMedium
 from service.releases import get_release
 from service.storage import Storage, media, releases
+from service.views import iso
 
 LIFETIME = timedelta(days=1)
 _PURPOSE = "preview"
@@ -59,7 +60,7 @@ def issue_pass(storage: Storage, release_id: uuid.UUID, now: datetime, by: ApiKe
         raise NothingToPreview()
     expires_at = now.replace(microsecond=0) + LIFETIME
     with storage.write() as tx:
-        record(tx, "previewed", release, now, by, expires_at=expires_at.isoformat())
+        record(tx, "previewed", release, now, by, expires_at=iso(expires_at))
     said = f"{release.id.hex}.{release.revision}.{int(expires_at.timestamp())}"
     token = storage.vault.signer(_PURPOSE).sign(said).decode()
     return release, Pass(token, release.id, release.revision, expires_at)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,16 +12,15 @@ from urllib.parse import urlsplit
 
 from service import text
 from service.config import Profile
-from service.copyedit import find_line_warnings
 from service.errors import Fault
 from service.media_types import is_image
-from service.model import Medium, Release, ReleaseMedium, StoredMedium, Warning
+from service.model import Medium, Release, ReleaseMedium, StoredMedium
 from service.schema_faults import json_pointer
 
 PATH = "/media/"
 # The schema refuses more.
 MOST_MEDIA = 20
-_TEXTS = ("title", "alt", "credit")
+TEXTS = ("title", "alt", "credit")
 # What the store knows of an uploaded file better than anybody.
 _KNOWN = ("type", "byte_length", "width", "height")
 
@@ -61,21 +59,10 @@ def find_media_faults(document: Any, profile: Profile, stored: Stored) -> Iterat
             yield Fault(pointer=json_pointer("media", number, member), code="unknown_medium", params={"id": said})
         elif said:
             yield from _find_contradictions(number, item, stored[said])
-        for member in _TEXTS:
+        for member in TEXTS:
             for tag in set(_texts(item, member)).difference(tags):
                 pointer = json_pointer("media", number, member, tag)
                 yield Fault(pointer=pointer, code="unknown_language", params={"known": tags})
-
-
-def find_media_warnings(media: Sequence[ReleaseMedium], profile: Profile, tags: Sequence[str]) -> Iterator[Warning]:
-    """An image without words for those who don't see it, in each of the release's languages, and words to mend."""
-    for (number, medium), language in itertools.product(enumerate(media), profile.languages):
-        if is_image(medium.type) and language.tag in tags and language.tag not in medium.alt:
-            pointer = json_pointer("media", number, "alt", language.tag)
-            yield Warning(pointer=pointer, code="alt_missing", params={"language": language.name})
-        for name in _TEXTS:
-            if line := getattr(medium, name).get(language.tag):
-                yield from find_line_warnings(language, json_pointer("media", number, name, language.tag), line)
 
 
 def read_media(document: Any, profile: Profile, stored: Stored) -> tuple[ReleaseMedium, ...]:
@@ -142,7 +129,7 @@ def _read(item: Mapping[str, Any], stored: StoredMedium | None) -> ReleaseMedium
     # JSON Schema takes 3.0 for a whole number, and so do we.
     known = {name: int(value) if isinstance(value, float) else value for name, value in known.items()}
     texts: dict[str, Any] = {
-        member: {tag: text.single_line(words) for tag, words in _texts(item, member).items()} for member in _TEXTS
+        member: {tag: text.single_line(words) for tag, words in _texts(item, member).items()} for member in TEXTS
     }
     return ReleaseMedium(
         url=PATH + stored.file_name if stored else item["url"], media_id=stored.id if stored else None,

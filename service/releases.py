@@ -17,6 +17,7 @@ from service.model import ApiKey, Draft, Event, EventType, Release, ReleaseState
 from service.siblings import StaleSiblings, find_left_behind
 from service.slugs import extend_slug, make_slug
 from service.storage import Storage, Transaction, events, idempotency, releases
+from service.views import iso
 
 # Scheduled releases that one transaction takes; the rest follow in the next.
 BATCH = 200
@@ -98,7 +99,7 @@ def schedule_release(
     _require_future(publish_at, now)
     with storage.write() as tx:
         release = _move(tx, release_id, Move.SCHEDULE, is_expected, publish_at=publish_at)
-        record(tx, "scheduled", release, now, by, publish_at=publish_at.isoformat())
+        record(tx, "scheduled", release, now, by, publish_at=iso(publish_at))
     return release
 
 

@@ -13,11 +13,11 @@ from service import text
 from service.bidi import settle_direction
 from service.bodies import KINDS, Body, find_body
 from service.config import Language, Profile
-from service.copyedit import find_edition_warnings, find_line_warnings
+from service.copyedit import find_edition_warnings, find_line_warnings, find_media_warnings
 from service.errors import Fault, Invalid
 from service.markdown import find_left_markers
 from service.model import Draft, Edition, Release, Warning, Withdrawal
-from service.release_media import Stored, find_media_faults, find_media_warnings, read_media
+from service.release_media import Stored, find_media_faults, read_media
 from service.schema_faults import find_schema_faults, json_pointer
 
 # What is shorter, such as the headline COP31, or holds more may well be meant: it is told as a warning.

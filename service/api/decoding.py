@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from flask import request, url_for
@@ -76,13 +77,37 @@ def read_id(kind: str, text: str) -> uuid.UUID:
         raise NotFound(kind=kind, id=text) from None
 
 
+def read_all(*readers: Callable[[], Any]) -> list[Any]:
+    """What each of them reads of the query. Raises Invalid with the faults of all."""
+    values: list[Any] = []
+    faults: list[Fault] = []
+    for read in readers:
+        try:
+            values.append(read())
+        except Invalid as refusal:
+            faults += refusal.faults
+    if faults:
+        raise Invalid(faults)
+    return values
+
+
 def read_page(parse: Callable[[str], Cursor] = uuid.UUID) -> tuple[int, Cursor | None]:  # type: ignore[assignment]
     """The query's `limit`, and the id that its `cursor` stands before. Raises Invalid."""
-    limit, cursor = request.args.get("limit", str(DEFAULT_LIMIT)), request.args.get("cursor")
+    limit, cursor = read_all(_read_limit, partial(_read_cursor, parse))
+    return limit, cursor
+
+
+def _read_limit() -> int:
+    limit = request.args.get("limit", str(DEFAULT_LIMIT))
     if not is_number(limit) or len(limit) > 3 or not 1 <= int(limit) <= MOST_LIMIT:
         raise Invalid([Fault(pointer="/limit", code="bad_limit", params={"limit": MOST_LIMIT})])
+    return int(limit)
+
+
+def _read_cursor(parse: Callable[[str], Cursor]) -> Cursor | None:
+    cursor = request.args.get("cursor")
     try:
-        return int(limit), parse(cursor) if cursor else None
+        return parse(cursor) if cursor else None
     except ValueError:
         raise Invalid([Fault(pointer="/cursor", code="bad_cursor")]) from None
 

@@ -9,7 +9,7 @@ from flask import Blueprint, request
 
 from service import media, releases
 from service.api.auth import requires
-from service.api.decoding import digest_json, page_of, read_id, read_json, read_page
+from service.api.decoding import digest_json, page_of, read_all, read_id, read_json, read_page
 from service.api.preconditions import is_known, read_if_match, release_etag, require_if_match
 from service.api.problems import explain_warning
 from service.api.query import read_language, read_words
@@ -53,11 +53,10 @@ def post_release() -> Answer:
 @blueprint.get("")
 @requires(Role.STAFF)
 def list_releases() -> Answer:
-    limit, before = read_page()
+    (limit, before), state, language, words = read_all(read_page, _known_state, read_language, read_words)
     with services().storage.read() as tx:
         found = stored.list_releases(
-            tx, limit=limit + 1, before=before, state=_known_state(),
-            language=read_language(), words=read_words(),
+            tx, limit=limit + 1, before=before, state=state, language=language, words=words
         )
     page, headers = page_of(found, limit, lambda release: release.id, _view)
     return page, 200, headers

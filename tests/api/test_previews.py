@@ -79,7 +79,7 @@ def test_staff_get_an_address_for_each_language_and_it_is_on_record(desk: Desk, 
     assert list(answer.json["urls"]) == ["zh-Hans", "en"]
     [entry, _] = desk.get(f"/v1/releases/{release['id']}/audit").json["items"]
     assert (entry["action"], entry["revision"], entry["actor"]) == ("previewed", 1, "desk")
-    assert entry["details"] == {"expires_at": "2026-11-25T08:00:00+00:00"}
+    assert entry["details"] == {"expires_at": "2026-11-25T08:00:00.000Z"}
 
 
 @BOTH

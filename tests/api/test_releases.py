@@ -218,6 +218,12 @@ def test_a_wrong_query_is_refused(client: FlaskClient, staff: Headers, query: st
     assert answer.json["errors"][0]["pointer"] == pointer
 
 
+def test_all_that_is_wrong_with_a_query_is_told_at_once(client: FlaskClient, staff: Headers) -> None:
+    answer = client.get("/v1/releases?limit=0&cursor=nonsense&state=lost&language=xx&q=a%01", headers=staff)
+    assert {error["pointer"] for error in answer.json["errors"]} == {"/limit", "/cursor", "/state", "/language", "/q"}
+    assert "kept" not in answer.json["detail"], "nobody asked to keep anything"
+
+
 @pytest.mark.parametrize("path", [
     "/v1/releases?q=%00", "/v1/releases?language=a&language=%00", "/zh/releases/a%00b", "/feeds/%00.atom",
 ])

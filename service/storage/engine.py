@@ -22,6 +22,9 @@ BUSY_SECONDS = 5.0
 # Whoever says nothing for so long in the midst of a transaction is frozen, or its machine is gone, and others wait for
 # what it has locked: the couriers for their turn. PostgreSQL by itself finds that out after two hours, or never.
 SILENT_SECONDS = 30.0
+# Seconds of silence after which the network is asked whether the server is still there; else that takes two hours.
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+
 # In which whoever waits for SQLite looks more than once whether it may write.
 GIVE_WAY_SECONDS = 5 * sqlite.LOOK_SECONDS
 
@@ -129,7 +132,9 @@ def _make_engine(url: str, busy_seconds: float) -> sa.Engine:
 
 def _open_engine(url: str, busy_seconds: float) -> sa.Engine:
     if not url.startswith("sqlite"):
-        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        engine = sa.create_engine(
+            url, connect_args=_KEEPALIVE | sa.make_url(url).query, pool_pre_ping=True, pool_size=10, max_overflow=20
+        )
         sa.event.listen(engine, "connect", functools.partial(_prepare_postgres, busy_seconds))
         return engine
     engine = sa.create_engine(url, connect_args={"timeout": busy_seconds}, pool_size=10, max_overflow=20)

@@ -48,10 +48,11 @@ def board(workers_app: Celery, landed: list[Result]) -> Iterator[Board]:
         outbound.close()
 
 
-def claim(callback: str = "http://127.0.0.1:1/", lane: Lane = Lane.FIRST) -> Claim:
+def claim(callback: str = "http://127.0.0.1:1/", lane: Lane = Lane.FIRST, seconds: float = 20) -> Claim:
     delivery_id = new_id()
     return Claim(
-        delivery_id=delivery_id, subscription_id=new_id(), owner="me", attempt=1, message_id=f"msg_{delivery_id.hex}",
+        delivery_id=delivery_id, subscription_id=new_id(), owner="me", attempt=1,
+        until=utc_now() + timedelta(seconds=seconds), message_id=f"msg_{delivery_id.hex}",
         channel=Channel.WEBHOOK, callback=callback, secret=Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         body=b'{"data": {"subscription": {"id": "s"}}}', first_due_at=utc_now(), lane=lane,
     )
@@ -95,5 +96,19 @@ def test_what_has_landed_takes_no_room(board: Board, receivers: Receivers, lande
     flight.start()
     wait_until(lambda: len(landed) == 3, "all have answered", seconds=10)
     assert [result.response.status for result in landed] == [204] * 3
+    assert flight.rooms() == (FIRST_ROOM, RETRY_ROOM)
+    flight.close()
+
+
+def test_a_claim_that_was_over_before_it_began_is_not_sent(
+    board: Board, receivers: Receivers, landed: list[Result]
+) -> None:
+    """As after the worker was frozen: another has it by now, and a withdrawal may have overtaken it."""
+    base_url, received = receivers
+    flight = board(2048)
+    flight.send([claim(f"{base_url}/0", seconds=0), claim(f"{base_url}/1")])
+    flight.start()
+    wait_until(lambda: landed, "the other has answered", seconds=10)
+    assert (len(received.pushes[0]), len(received.pushes[1])) == (0, 1)
     assert flight.rooms() == (FIRST_ROOM, RETRY_ROOM)
     flight.close()

@@ -112,6 +112,10 @@ class Flight:
             self._land(results)
 
     def _begin(self, exchange: Exchange) -> None:
+        if self._clock() >= exchange.claim.until:
+            # Frozen meanwhile: another courier has it by now, and what is newer may have gone.
+            self._flying.discard(exchange)
+            return
         exchange.began_at = time.monotonic()
         self._go_on(exchange, lambda: next(self._converse(exchange)))
 

@@ -150,7 +150,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A worker's timed hold on a delivery, with all that sending it needs.
+    """A worker's hold on a delivery, ``until`` then, with all that sending it needs.
 
     ``message_id`` is the same over all attempts; ``attempt`` and ``owner`` fence the record. ``host`` is the
     callback's, as `name:port`. Of all attempts, ``tries_before`` were made before it was last sent anew;
@@ -161,6 +161,7 @@ class Claim:
     subscription_id: uuid.UUID
     owner: str
     attempt: int
+    until: datetime
     message_id: str
     channel: Channel
     callback: str

@@ -99,7 +99,9 @@ def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[Any, L
     states = read_states(tx, {row.topic for row in held if row.topic})
     place = {id: number for number, id in enumerate(chosen)}
     held.sort(key=lambda row: place[row.key])
-    return [_claim(row, chosen[row.key], states.get(row.topic) or bodies.get(row.payload_id)) for row in held]
+    return [
+        _claim(row, until, chosen[row.key], states.get(row.topic) or bodies.get(row.payload_id)) for row in held
+    ]
 
 
 def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> None:
@@ -186,14 +188,14 @@ def _read_bodies(tx: sa.Connection, ids: Collection[Any]) -> dict[Any, State]:
     return {row.key: State(row.body, row.media_type, None) for row in tx.execute(_BODIES, {"ids": {*ids} - {None}})}
 
 
-def _claim(row: Any, lane: Lane, content: State | None) -> Claim:
+def _claim(row: Any, until: datetime, lane: Lane, content: State | None) -> Claim:
     content = content or _GONE
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
-        message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback, secret=row.secret,
-        settings=row.settings, former_secrets=row.former_secrets, first_due_at=row.created_at, lane=lane, host=row.host,
-        body=content.body, media_type=content.media_type, link=content.link,
-        tries_before=row.tries_before, failing_since=row.failing_since,
+        until=until, message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback,
+        secret=row.secret, settings=row.settings, former_secrets=row.former_secrets,
+        first_due_at=row.created_at, lane=lane, host=row.host, body=content.body, media_type=content.media_type,
+        link=content.link, tries_before=row.tries_before, failing_since=row.failing_since,
     )
 
 

@@ -16,6 +16,7 @@ from service.model import Channel, Claim, Event, EventType, Release, ReleaseMedi
 from service.networks import AllowedNetworks
 from service.payloads import release_body
 from service.release_media import PATH
+from service.retries import CLAIM
 from service.validation import validate_release
 from tests.conftest import ROOT, StoppedClock
 from tests.factories import published
@@ -66,6 +67,7 @@ def claim_of(profile: Profile, clock: StoppedClock) -> Callable[..., Claim]:
             release = dataclasses.replace(release, withdrawn_at=clock(), withdrawal=Withdrawal(reason={"en": "Error."}))
         common: Mapping[str, Any] = {
             "delivery_id": new_id(), "subscription_id": uuid.uuid4(), "owner": "me", "attempt": 1,
+            "until": clock() + CLAIM,
             "message_id": f"msg_{new_id().hex}", "secret": Secret(""), "first_due_at": clock(),
             "body": release_body(event, release, TAGS, profile),
         }

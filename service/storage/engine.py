@@ -132,9 +132,9 @@ def _make_engine(url: str, busy_seconds: float) -> sa.Engine:
 
 def _open_engine(url: str, busy_seconds: float) -> sa.Engine:
     if not url.startswith("sqlite"):
-        engine = sa.create_engine(
-            url, connect_args=_KEEPALIVE | sa.make_url(url).query, pool_pre_ping=True, pool_size=10, max_overflow=20
-        )
+        said = sa.make_url(url).query
+        keepalive = {name: value for name, value in _KEEPALIVE.items() if name not in said}
+        engine = sa.create_engine(url, connect_args=keepalive, pool_pre_ping=True, pool_size=10, max_overflow=20)
         sa.event.listen(engine, "connect", functools.partial(_prepare_postgres, busy_seconds))
         return engine
     engine = sa.create_engine(url, connect_args={"timeout": busy_seconds}, pool_size=10, max_overflow=20)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from lxml import etree
 
 from service import subscriptions
@@ -117,3 +118,9 @@ def archive(newsroom: Newsroom, number: int) -> Any:
 
 def link(document: Any, rel: str) -> str | None:
     return next((each.get("href") for each in document.findall(f"{ATOM}link") if each.get("rel") == rel), None)
+
+
+# What leaves a push that is on its way behind, by the newsroom and the release.
+OVERTAKING = pytest.mark.parametrize("overtake", [
+    lambda newsroom, release: newsroom.correct(release, "en", siblings_unaffected=True), Newsroom.withdraw,
+], ids=["a correction", "a withdrawal"])

@@ -14,7 +14,7 @@ from service.publishing import publish_due
 from service.retries import CLAIM
 from service.storage import Storage, claims
 from service.storage.claims import Outcome
-from tests.core.newsroom import Newsroom, owed, subscribe
+from tests.core.newsroom import OVERTAKING, Newsroom, owed, subscribe
 from tests.core.test_races import PATIENCE_SECONDS, Rival, just_before
 from workers.ledger import Ledger
 
@@ -74,9 +74,7 @@ def test_who_freezes_in_his_turn_holds_up_the_others_for_a_while_only(
     frozen.close()
 
 
-@pytest.mark.parametrize("overtake", [
-    lambda newsroom, release: newsroom.correct(release, "en", siblings_unaffected=True), Newsroom.withdraw,
-], ids=["a correction", "a withdrawal"])
+@OVERTAKING
 def test_what_fails_while_something_newer_is_planned_is_not_sent_after_it(
     newsroom: Newsroom, overtake: Callable[[Newsroom, Release], Release]
 ) -> None:

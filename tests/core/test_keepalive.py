@@ -31,12 +31,16 @@ def sockets_to(port: int) -> Iterator[socket.socket]:
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux tells of these")
-@pytest.mark.parametrize(("query", "idle"), [("", 30), ("?keepalives_idle=7", 7)])
-def test_a_silent_network_is_asked_whether_the_database_is_still_there(query: str, idle: int) -> None:
-    """Sooner or later, as the operator has it in the database's address."""
+@pytest.mark.parametrize(("place", "idle"), [
+    ("u@127.0.0.1:{port}/d", 30), ("u@127.0.0.1:{port}/d?keepalives_idle=7", 7),
+    ("u@/d?host=127.0.0.1:{port}&host=127.0.0.1:{port}", 30),
+])
+def test_a_silent_network_is_asked_whether_the_database_is_still_there(place: str, idle: int) -> None:
+    """Sooner or later, as the operator has it in the database's address, which may name two servers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
         port = server.getsockname()[1]
-        client = Thread(target=connect, args=(f"postgresql+psycopg://u@127.0.0.1:{port}/d{query}",))
+        client = Thread(target=connect, args=(f"postgresql+psycopg://{place.format(port=port)}",))
         client.start()
         peer, _ = server.accept()
         # The first message comes when all is set.

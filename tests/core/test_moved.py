@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from service.model import EventType, Release
 from service.subscriptions import change_subscription
-from tests.core.newsroom import Newsroom, owed, subscribe
+from tests.core.newsroom import OVERTAKING, Newsroom, owed, subscribe
 from workers.flight import Result
 from workers.ledger import Ledger
 from workers.transfers import Response
@@ -16,9 +14,7 @@ from workers.transfers import Response
 GONE, ACCEPTED = (Response(status=status, error=None, duration_ms=0) for status in (410, 204))
 
 
-@pytest.mark.parametrize("overtake", [
-    lambda newsroom, release: newsroom.correct(release, "en", siblings_unaffected=True), Newsroom.withdraw,
-], ids=["a correction", "a withdrawal"])
+@OVERTAKING
 def test_the_old_ones_410_brings_back_nothing_that_was_overtaken(
     newsroom: Newsroom, overtake: Callable[[Newsroom, Release], Release]
 ) -> None:

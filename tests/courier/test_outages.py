@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -15,20 +16,29 @@ from service.storage import Storage, claims
 from tests.conftest import StoppedClock
 from tests.courier.conftest import Hire, Receivers, await_state, find, hold_answers, owe, subscribe
 from tests.faults.processes import wait_until
+from tests.faults.receivers import Received
 from tests.services.postgres import THROW_OUT
+
+
+def send_and_hold(
+    hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers
+) -> tuple[list[uuid.UUID], Received, threading.Event]:
+    """What is owed to a partner who has it, and who answers once the event is set."""
+    base_url, received = receivers
+    asked, [answer, _] = hold_answers(received)
+    owed = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
+    hire().nudge()
+    assert asked.acquire(timeout=10)
+    return owed, received, answer
 
 
 def test_a_result_outlives_a_database_that_is_away_for_a_moment(
     hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers,
     away: Callable[[], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture,
 ) -> None:
-    base_url, received = receivers
-    asked, [gate, _] = hold_answers(received)
-    owed = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
-    hire().nudge()
-    assert asked.acquire(timeout=10)
+    owed, received, answer = send_and_hold(hire, storage, clock, receivers)
     with caplog.at_level(logging.WARNING), away():
-        gate.set()
+        answer.set()
         wait_until(lambda: "the courier waits" in caplog.text, "the record fails", seconds=30)
     await_state(storage, DeliveryState.DELIVERED, *owed)
     assert len(received.pushes[0]) == 1, "the partner got a repeat"
@@ -124,13 +134,9 @@ def test_a_result_outlives_a_database_that_takes_no_writes_for_a_moment(
     hire: Hire, storage: Storage, clock: StoppedClock, receivers: Receivers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As while another server takes the place of this one."""
-    base_url, received = receivers
-    asked, [gate, _] = hold_answers(received)
-    owed = owe(storage, clock, subscribe(storage, clock, f"{base_url}/0"))
-    hire().nudge()
-    assert asked.acquire(timeout=10)
+    owed, received, answer = send_and_hold(hire, storage, clock, receivers)
     with caplog.at_level(logging.WARNING), reading_only(storage):
-        gate.set()
+        answer.set()
         wait_until(lambda: "read-only" in caplog.text, "the record fails", seconds=30)
     await_state(storage, DeliveryState.DELIVERED, *owed)
     assert len(received.pushes[0]) == 1, "the partner got a repeat"

@@ -16,6 +16,7 @@ from tests.faults.rebinding import TURNS
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
+
 @pytest.fixture(scope="module")
 def pushed(run_apart: RunApart) -> Any:
     return run_apart("rebinding")

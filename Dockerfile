@@ -26,6 +26,4 @@ WORKDIR /var/lib/diglot
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
-CMD ["granian", "--interface", "asginl", "--host", "0.0.0.0", "--port", "8080", "--http", "1", "--loop", "asyncio", \
-     "--workers", "2", "--backpressure", "1024", "--workers-kill-timeout", "10", "--log-level", "warning", \
-     "--no-ws", "--no-access-log", "--respawn-failed-workers", "service.asgi:app"]
+CMD ["python", "-m", "service.server", "--host", "0.0.0.0", "--port", "8080", "--workers", "2", "service.asgi:app"]

@@ -1,8 +1,7 @@
 """A feed of 25 releases, whole and as 304, from the service and from nginx that has the same bytes as files.
 
-nginx looks at its file for each request, as the service asks which generation is out. Beside them are two limits:
-nginx where it trusts for a minute that a file is as it was, and the service's own server with an application that only
-says what it has by heart.
+nginx looks at its file for each request, as the service asks which generation is out. Beside them is a limit: nginx
+where it trusts for a minute that a file is as it was.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 import requests
 
 from bench import samples
-from bench.programs import find_program, run_nginx, run_service, run_web
+from bench.programs import find_program, run_nginx, run_service
 from bench.report import Table, progress, run_rounds
 from service.clock import utc_now
 from service.config import load_profile
@@ -50,9 +49,6 @@ def run() -> list[Table]:
         sites = {
             "Diglot on SQLite": sqlite.base_url, "Diglot on PostgreSQL": postgresql.base_url,
             "nginx": stack.enter_context(run_nginx(nginx, folder / "nginx", files)),
-            "granian alone": stack.enter_context(
-                run_web(sqlite.settings, "bench.answers:app", {"BENCH_SOURCE": sqlite.base_url + PATH})
-            ),
             "trusting nginx": stack.enter_context(
                 run_nginx(nginx, folder / "trusting", files, trust_seconds=TRUST_SECONDS)
             ),
@@ -66,7 +62,7 @@ def compare(wrk: str, sites: Mapping[str, str], connections: int, encoding: str,
     table = Table(
         title=f"GET of a feed of {RELEASES} releases answered {status}, {encoding}: {size:,} bytes, "
         f"{connections} connections",
-        unit="requests/s", against=("nginx", "granian alone"),
+        unit="requests/s", against=("nginx",),
     )
     contestants: dict[str, Callable[[], float]] = {}
     for name, url in sites.items():

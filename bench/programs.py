@@ -9,14 +9,11 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from bench.report import Skipped
-from service.config import Settings
 from service.processes import Child, Program
 from service.storage import Storage
-from service.supervisor import service_stages
 from tests.faults import processes
 from tests.faults.processes import Service, free_port, wait_until
 
@@ -69,15 +66,6 @@ def run_nginx(nginx: str, folder: Path, files: Path, *, trust_seconds: int = 0) 
     program = Program(name="nginx", command=command, stop_seconds=10, is_ready=lambda: is_listening(port))
     with running(program):
         yield f"http://127.0.0.1:{port}"
-
-
-@contextmanager
-def run_web(settings: Settings, app: str, environ: Mapping[str, str]) -> Iterator[str]:
-    """Where another application is served, by the very server that the service's web runs in."""
-    settings = replace(settings, port=free_port())
-    web = next(program for stage in service_stages(settings) for program in stage if program.name == "web")
-    with running(replace(web, command=(*web.command[:-1], app)), environ):
-        yield f"http://127.0.0.1:{settings.port}"
 
 
 def is_listening(port: int) -> bool:

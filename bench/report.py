@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-LIBRARIES = ("celery", "redis", "granian", "flask", "sqlalchemy", "pycurl", "requests")
+LIBRARIES = ("celery", "redis", "uvicorn", "flask", "sqlalchemy", "pycurl", "requests")
 
 
 class Skipped(Exception):

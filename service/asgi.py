@@ -1,8 +1,7 @@
-"""The entry point for an ASGI server: `granian --interface asginl service.asgi:app`."""
+"""The application that `service.server` serves."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from service.config import load_profile, read_settings
 from service.doorway import Doorway
 from service.edge import Services
 from service.errors import ConfigurationError, StorageUnavailable
-from service.handover import begin_at_once, work_in_turns
 from service.hatch import Hatch
 from service.queue import Queue
 from service.starting import refuse_plainly
@@ -51,6 +49,3 @@ app = Hatch(
     Doorway(create_app(services), max(settings.max_body_bytes, settings.max_media_bytes), find_caller),
     services.memory, services.storage.watch_generation(),
 )
-# The server makes its loop before it imports this, and its threads afterwards.
-begin_at_once(asyncio.get_event_loop())
-work_in_turns()

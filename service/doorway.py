@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, NoReturn
 
@@ -70,6 +71,7 @@ class Doorway:
                 environ.pop("HTTP_TRANSFER_ENCODING", None)
             except HTTPException as refusal:
                 environ |= {"wsgi.input": _Refused(refusal), "wsgi.input_terminated": True}
+                send = partial(_send_last, send)
             await self._answer(environ, self._posters, send)
 
     @contextmanager
@@ -127,6 +129,13 @@ class _Refused:
 
     def read(self, _size: int = -1) -> NoReturn:
         raise self._refusal
+
+
+async def _send_last(send: Send, message: Message) -> None:
+    """What is left of a refused body isn't waited for (RFC 9112 section 9.6)."""
+    if message["type"] == "http.response.start":
+        message = message | {"headers": [*message["headers"], (b"connection", b"close")]}
+    await send(message)
 
 
 def _has_body(environ: Environ) -> bool:

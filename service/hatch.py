@@ -1,4 +1,4 @@
-"""Documents handed out before Flask and before the event loop: by far the most requests are for a feed.
+"""Documents handed out before Flask: by far the most requests are for a feed.
 
 Promise: a reader who has seen a generation in one process is shown no older one by another. So every request
 asks the database which generation is out, and whatever is of another one goes to Flask, which reads it anew.
@@ -7,51 +7,47 @@ With the database away Flask says so (503): a remembered document might be the h
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
 
-from service.doorway import Message, Receive, Send
-from service.handover import reach_loop
+from service.doorway import Receive, Send
 from service.memory import Memory
-from service.representations import SELECTING_FIELDS
+from service.representations import SELECTING_FIELDS, Answer
 from service.storage import GenerationWatch
 
-# One thread begins all requests, and longer fields take longer to parse than it has time for.
+# The event loop answers these, and longer fields take longer to parse than it has time for.
 MOST_FIELD_BYTES = 1024
 
-Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
+Asgi = Callable[[Any, Receive, Send], Awaitable[None]]
+Headers = Collection[tuple[bytes, bytes]]
+# What is answered if this number's generation is out; None if it isn't the one that is remembered.
+Found = Callable[[int | None], Answer | None]
+# What a browser shows of a feed, Flask knows too.
+_OF_BROWSER = (b"sec-fetch-dest", b"document")
 
 
 class Hatch:
-    """An ASGI 3 application over another, which fills ``memory``."""
+    """An ASGI 3 application that fills ``memory``, and what can be answered without it once ``watch`` was asked."""
 
     def __init__(self, app: Asgi, memory: Memory, watch: GenerationWatch) -> None:
-        self._app, self._memory, self._watch = app, memory, watch
+        self._app, self._memory, self.watch = app, memory, watch
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        kept = self._memory.find(scope["path"])
-        fields = _selecting_fields(scope["headers"]) if kept else {}
-        if kept is None or not _is_plain(scope, fields) or kept.generation != await self._watch.find_number():
-            await reach_loop()
-            await self._app(scope, receive, send)
-        else:
-            answer = kept.representations.answer(fields)
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
-
-def _is_plain(scope: Message, fields: dict[bytes, bytes]) -> bool:
-    """What a query means, and what a browser shows of a feed, Flask knows."""
-    return (
-        scope["method"] in ("GET", "HEAD") and not scope["query_string"] and _is_short(fields)
-        and (b"sec-fetch-dest", b"document") not in scope["headers"]
-    )
+    def find(self, method: bytes, target: bytes, headers: Headers) -> Found | None:
+        """All as it came, but the headers' names in lower case. For None the application must be asked."""
+        # No kept path has a query or escapes, whose meaning Flask knows.
+        kept = self._memory.find(target.decode("latin-1"))
+        if kept is None or method not in (b"GET", b"HEAD") or _OF_BROWSER in headers:
+            return None
+        fields = _selecting_fields(headers)
+        if sum(map(len, fields.values())) > MOST_FIELD_BYTES:
+            return None
+        return lambda number: kept.representations.answer(fields) if kept.generation == number else None
 
 
-def _is_short(fields: dict[bytes, bytes]) -> bool:
-    return sum(map(len, fields.values())) <= MOST_FIELD_BYTES
-
-
-def _selecting_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def _selecting_fields(headers: Headers) -> dict[bytes, bytes]:
     """A field that comes twice is one list (RFC 9110 section 5.3)."""
     fields: dict[bytes, bytes] = {}
     for name, value in headers:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 from werkzeug.datastructures import Accept
-from werkzeug.http import http_date, parse_accept_header, parse_date, parse_etags
+from werkzeug.http import HTTP_STATUS_CODES, http_date, parse_accept_header, parse_date, parse_etags
 
 from service.formats import FORMATS
 from service.model import Document
@@ -35,6 +35,13 @@ class Answer:
     status: int
     headers: Headers
     body: bytes = b""
+    head: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """``head`` is the status line and the fields as they are sent (RFC 9112 sections 4 and 5), not their end."""
+        status_line = b"HTTP/1.1 %d %s" % (self.status, HTTP_STATUS_CODES[self.status].encode())
+        lines = (status_line, *map(b": ".join, self.headers))
+        object.__setattr__(self, "head", b"".join(line + b"\r\n" for line in lines))
 
 
 class Representation:

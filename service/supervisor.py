@@ -131,16 +131,8 @@ def _resolve_environ(environ: Mapping[str, str], settings: Settings, redis_url: 
 
 
 def _web(settings: Settings) -> Program:
-    # Backpressure counts open connections, idle ones too: a low number would let a few of them
-    # stop the service. How many requests run at once, the doorway decides.
-    options = {
-        "interface": "asginl", "host": HOST, "port": settings.port, "http": 1,
-        "loop": "asyncio", "workers": 2, "backpressure": 1024,
-        "workers-kill-timeout": 10, "log-level": "warning",
-    }
-    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    flags = ("--no-ws", "--no-access-log", "--respawn-failed-workers")
-    command = (sys.executable, "-m", "granian", *arguments, *flags, "service.asgi:app")
+    options = ("--host", HOST, "--port", str(settings.port), "--workers", "2")
+    command = (sys.executable, "-m", "service.server", *options, "service.asgi:app")
     return Program(
         name="web", command=command, stop_seconds=15, is_ready=lambda: answers_http(settings.port)
     )

@@ -1,4 +1,4 @@
-"""A small application behind a doorway, for a real server: `granian --interface asginl tests.doors:app`."""
+"""A small application behind a doorway, for the real server."""
 
 from __future__ import annotations
 

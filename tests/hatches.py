@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,8 @@ from werkzeug.test import Client
 from service.app import create_app
 from service.doorway import Doorway
 from service.edge import Services
-from service.hatch import Asgi, Hatch
+from service.hatch import Hatch
+from service.storage import GenerationWatch
 
 Message = dict[str, Any]
 
@@ -23,28 +24,31 @@ class Served:
     """A WSGI application over the hatch. ``by_flask`` is whether the last request went on to Flask."""
 
     def __init__(self, services: Services, runner: asyncio.Runner) -> None:
-        self._flask = Doorway(create_app(services), services.settings.max_body_bytes, lambda authorization: None)
+        flask = Doorway(create_app(services), services.settings.max_body_bytes, lambda authorization: None)
         self.watch = services.storage.watch_generation()
-        self._hatch: Asgi = Hatch(self._pass_on, services.memory, self.watch)
+        self._hatch = Hatch(flask, services.memory, self.watch)
         self._runner, self.by_flask = runner, False
-
-    async def _pass_on(self, *connection: Any) -> None:
-        self.by_flask = True
-        await self._flask(*connection)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             # A miss first, so that what the test sees is what was remembered.
-            self._run(environ)
-        self.by_flask = False
-        start, *rest = self._run(environ)
-        headers = [(name.decode(), value.decode("latin-1")) for name, value in start["headers"]]
-        start_response(f"{start['status']} ", headers)
-        return [message["body"] for message in rest]
+            self._runner.run(self._answer(environ))
+        status, headers, body = self._runner.run(self._answer(environ))
+        start_response(f"{status} ", [(name.decode(), value.decode("latin-1")) for name, value in headers])
+        return [body]
 
-    def _run(self, environ: dict[str, Any]) -> list[Message]:
+    async def _answer(self, environ: dict[str, Any]) -> tuple[int, Sequence[tuple[bytes, bytes]], bytes]:
+        scope = make_scope(environ)
+        target = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
+        found = self._hatch.find(scope["method"].encode(), target, scope["headers"])
+        answer = found(await ask(self.watch)) if found else None
+        self.by_flask = answer is None
+        if answer is None:
+            return await self._ask_flask(scope, environ["wsgi.input"].read())
+        return answer.status, answer.headers, b"" if scope["method"] == "HEAD" else answer.body
+
+    async def _ask_flask(self, scope: Message, body: bytes) -> tuple[int, Sequence[tuple[bytes, bytes]], bytes]:
         sent: list[Message] = []
-        body = environ["wsgi.input"].read()
 
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -52,8 +56,16 @@ class Served:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        self._runner.run(self._hatch(make_scope(environ), receive, send))
-        return sent
+        await self._hatch(scope, receive, send)
+        start, *rest = sent
+        return start["status"], start["headers"], b"".join(message["body"] for message in rest)
+
+
+async def ask(watch: GenerationWatch) -> int | None:
+    """The number of the generation that is out."""
+    told: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+    watch.ask(lambda number: told.done() or told.set_result(number))
+    return await told
 
 
 def make_scope(environ: dict[str, Any]) -> Message:

@@ -19,8 +19,7 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
 def serve(target: str) -> Iterator[int]:
     """The port where ``target`` (`module:name`) answers."""
     port = free_port()
-    options = ("--interface", "asginl", "--http", "1", "--no-ws", "--log-level", "error", "--port", str(port))
-    server = subprocess.Popen([sys.executable, "-m", "granian", *options, target], cwd=ROOT)
+    server = subprocess.Popen([sys.executable, "-m", "service.server", "--port", str(port), target], cwd=ROOT)
     try:
         wait_until(lambda: _answers(port), "the server answers")
         yield port

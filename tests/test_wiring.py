@@ -75,7 +75,8 @@ def test_a_container_runs_what_the_supervisor_runs(name: str, programs: dict[str
     """The commands and their time to stop stand in two places; only addresses and paths may differ."""
     moved = {"127.0.0.1": "0.0.0.0", str(tmp_path / "run/beat"): "/tmp/beat"}
     container = read_compose()["services"][name]
-    assert (container["command"] or read_image_command()) == [
+    command = container["command"] or read_image_command()
+    assert command[2 if command[:2] == ["python", "-m"] else 0:] == [
         moved.get(word, word) for word in programs[name].command[2:]
     ]
     assert container.get("stop_grace_period", "10s") == f"{programs[name].stop_seconds:g}s"

@@ -6,16 +6,14 @@ not be told of an older one.
 
 from __future__ import annotations
 
-import select
-from queue import SimpleQueue
-from threading import Thread
+import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import psycopg
 import psycopg.pq.abc
 import sqlalchemy as sa
 
-from service.handover import GoOn, wait_for
 from service.storage.commits import Commits, map_commits
 
 # A database that takes longer is as good as away.
@@ -25,10 +23,16 @@ CONNECT_SECONDS = 2
 
 _QUESTION = "SELECT number FROM generations WHERE id = 1"
 
+# None before the first swap, and while the database can't be asked.
+Tell = Callable[[int | None], object]
+
 
 class GenerationWatch(Protocol):
-    async def find_number(self) -> int | None:
-        """None before the first swap, and while the database can't be asked."""
+    def look(self) -> int | None:
+        """The generation's number if that can be told at once; for None see `ask`."""
+
+    def ask(self, tell: Tell) -> None:
+        """``tell`` gets the generation's number, now or later, in the event loop that asks."""
 
     def close(self) -> None: ...
 
@@ -46,10 +50,13 @@ class SqliteWatch:
         self._asked_at: bytes | None = None
         self._number: int | None = None
 
-    async def find_number(self) -> int | None:
+    def look(self) -> int | None:
         if self._asked_at and self._commits and self._commits.are_all_in(self._asked_at):
             return self._number
         return self._ask()
+
+    def ask(self, tell: Tell) -> None:
+        tell(self.look())
 
     def close(self) -> None:
         if self._connection:
@@ -77,84 +84,110 @@ class SqliteWatch:
 
 
 class PostgresWatch:
-    """A thread asks for all who wait; who comes while a question is under way waits for the next."""
+    """One question at a time for all who wait; who comes while it is under way waits for the next."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._line: _Line | None = None
-        self._waiting: SimpleQueue[GoOn | None] = SimpleQueue()
-        self._asker: Thread | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._waiting: list[Tell] = []
+        self._asking: list[Tell] = []
+        self._is_busy = False
 
-    async def find_number(self) -> int | None:
-        number: int | None = await wait_for(self._take)
-        return number
+    def look(self) -> None:
+        return None
+
+    def ask(self, tell: Tell) -> None:
+        self._waiting.append(tell)
+        if not self._is_busy:
+            self._is_busy = True
+            # All whose requests the loop finds in this turn share the question.
+            asyncio.get_running_loop().call_soon(self._go_on)
 
     def close(self) -> None:
-        if self._asker:
-            self._waiting.put(None)
-            self._asker.join()
-        self._asker = None
+        if self._dialling:
+            self._dialling.cancel()
+        if self._line:
+            self._line.close()
 
-    def _take(self, go_on: GoOn) -> None:
-        self._waiting.put(go_on)
-        if self._asker is None:
-            self._asker = Thread(target=self._tell_all, name="generation", daemon=True)
-            self._asker.start()
+    def _go_on(self) -> None:
+        self._asking, self._waiting = self._waiting, []
+        self._is_busy = bool(self._asking)
+        if self._is_busy and self._line and not self._line.is_closed:
+            self._line.ask()
+        elif self._is_busy:
+            self._dialling = asyncio.get_running_loop().create_task(self._dial())
 
-    def _tell_all(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            # All who are in line by now came before the question.
-            others = [self._waiting.get() for _ in range(self._waiting.qsize())]
-            number = self._ask()
-            for go_on in filter(None, (first, *others)):
-                go_on(number)
-            if None in others:
-                break
-        self._hang_up()
+    def _tell(self, number: int | None) -> None:
+        loop, told, self._asking = asyncio.get_running_loop(), self._asking, []
+        for tell in told:
+            loop.call_soon(tell, number)
+        # A turn of the loop later, so that those share the next question who come while these are answered.
+        loop.call_soon(loop.call_soon, self._go_on)
 
-    def _ask(self) -> int | None:
+    async def _dial(self) -> None:
         try:
-            self._line = self._line or self._connect()
-            return self._line.ask()
+            self._line = _Line(await asyncio.to_thread(self._connect), self._tell)
         except (psycopg.Error, OSError):
-            self._hang_up()
-            return None
+            self._tell(None)
+        else:
+            self._line.ask()
 
-    def _connect(self) -> _Line:
+    def _connect(self) -> psycopg.Connection:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
         connection = psycopg.connect(*places, **{**options, "connect_timeout": CONNECT_SECONDS}, autocommit=True)
         connection.execute(f"PREPARE generation AS {_QUESTION}")
-        return _Line(connection)
-
-    def _hang_up(self) -> None:
-        if self._line:
-            self._line.close()
-        self._line = None
+        return connection
 
 
 class _Line:
-    """One question after another over libpq itself, which takes a quarter of the time that a cursor takes."""
+    """One question after another over libpq itself, which takes a quarter of the time that a cursor takes.
 
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self.close = connection.close
-        self._libpq = connection.pgconn
-        self._socket = select.poll()
-        self._socket.register(self._libpq.socket, select.POLLIN)
+    ``tell`` is called once for each, with None if the connection ended or took too long; then it is closed.
+    """
 
-    def ask(self) -> int | None:
-        """Raises psycopg.Error, also if the connection ended since the last question."""
-        self._libpq.send_query_prepared(b"generation", None)
-        self._libpq.flush()
-        number = None
-        while result := self._next_result():
-            if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
-                raise psycopg.OperationalError(result.get_error_message())
-            number = int(result.get_value(0, 0) or b"") if result.ntuples else None
-        return number
+    def __init__(self, connection: psycopg.Connection, tell: Tell) -> None:
+        self.is_closed = False
+        self._connection, self._libpq, self._tell = connection, connection.pgconn, tell
+        self._loop, self._socket = asyncio.get_running_loop(), connection.pgconn.socket
+        self._patience: asyncio.TimerHandle | None = None
+        self._number: int | None = None
+        self._loop.add_reader(self._socket, self._read)
 
-    def _next_result(self) -> psycopg.pq.abc.PGresult | None:
-        while self._libpq.is_busy():
-            if not self._socket.poll(PATIENCE_SECONDS * 1000):
-                raise psycopg.OperationalError("no answer in time")
+    def ask(self) -> None:
+        self._number, self._patience = None, self._loop.call_later(PATIENCE_SECONDS, self.close)
+        try:
+            self._libpq.send_query_prepared(b"generation", None)
+            self._libpq.flush()
+        except psycopg.Error:
+            self.close()
+
+    def close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            self._loop.remove_reader(self._socket)
+            self._connection.close()
+            self._end(None)
+
+    def _read(self) -> None:
+        try:
             self._libpq.consume_input()
-        return self._libpq.get_result()
+            while self._patience and not self._libpq.is_busy():
+                self._take(self._libpq.get_result())
+        except psycopg.Error:
+            self.close()
+
+    def _take(self, result: psycopg.pq.abc.PGresult | None) -> None:
+        """Raises psycopg.Error, also if the connection ended since the last question."""
+        if result is None:
+            self._end(self._number)
+        elif result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+            raise psycopg.OperationalError(result.get_error_message())
+        elif result.ntuples:
+            self._number = int(result.get_value(0, 0) or b"")
+
+    def _end(self, number: int | None) -> None:
+        if self._patience:
+            self._patience.cancel()
+            self._patience = None
+            self._tell(number)

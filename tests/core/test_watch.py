@@ -9,8 +9,8 @@ import multiprocessing
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from service.validation import validate_release
 from tests.conftest import StoppedClock
 from tests.core.counter import count_up
 from tests.core.test_publishing import accept
+from tests.hatches import ask
 from tests.services.postgres import PrivatePostgres, start_postgres
 
 Swap = Callable[[], int]
@@ -65,10 +66,10 @@ def run(storage: Storage, test: Callable[[GenerationWatch], Awaitable[None]]) ->
 
 def test_who_asks_after_a_swap_is_told_of_it(storage: Storage, swap: Swap) -> None:
     async def test(watch: GenerationWatch) -> None:
-        assert await asyncio.create_task(watch.find_number()) is None
+        assert await asyncio.create_task(ask(watch)) is None
         for _ in range(5):
             number = swap()
-            asked = [asyncio.create_task(watch.find_number()) for _ in range(3)]
+            asked = [asyncio.create_task(ask(watch)) for _ in range(3)]
             assert await asyncio.gather(*asked) == [number] * 3
 
     run(storage, test)
@@ -80,26 +81,28 @@ def test_who_comes_while_another_is_asking_is_not_told_the_others_answer(
     """The swap falls between the database's answer and the telling."""
     if storage.engine.dialect.name == "sqlite":
         pytest.skip("on SQLite each asks for itself")
-    answered, go_on, ask = threading.Event(), threading.Event(), watch_module.PostgresWatch._ask
+    held: list[Callable[[], None]] = []
+    answered, tell = asyncio.Event(), watch_module.PostgresWatch._tell
 
-    def ask_slowly(watch: watch_module.PostgresWatch) -> int | None:
-        number = ask(watch)
-        answered.set()
-        assert go_on.wait(20)
-        return number
+    def tell_the_first_late(watch: watch_module.PostgresWatch, number: int | None) -> None:
+        if held:
+            tell(watch, number)
+        else:
+            held.append(partial(tell, watch, number))
+            answered.set()
 
-    monkeypatch.setattr(watch_module.PostgresWatch, "_ask", ask_slowly)
+    monkeypatch.setattr(watch_module.PostgresWatch, "_tell", tell_the_first_late)
 
     async def test(watch: GenerationWatch) -> None:
         before = swap()
-        others = [asyncio.create_task(watch.find_number()) for _ in range(2)]
-        assert await asyncio.to_thread(answered.wait, 20)
+        others = [asyncio.create_task(ask(watch)) for _ in range(2)]
+        await asyncio.wait_for(answered.wait(), 20)
         after = swap()
-        late = asyncio.create_task(watch.find_number())
+        late = asyncio.create_task(ask(watch))
         await asyncio.sleep(0)
-        go_on.set()
+        held[0]()
+        assert await asyncio.gather(*others) == [before] * 2
         assert await late == after
-        assert await others[0] == before
 
     run(storage, test)
 
@@ -107,7 +110,7 @@ def test_who_comes_while_another_is_asking_is_not_told_the_others_answer(
 def test_who_gives_up_takes_nobody_elses_answer_along(storage: Storage, swap: Swap) -> None:
     async def test(watch: GenerationWatch) -> None:
         number = swap()
-        asked = [asyncio.create_task(watch.find_number()) for _ in range(3)]
+        asked = [asyncio.create_task(ask(watch)) for _ in range(3)]
         await asyncio.sleep(0)
         asked[0].cancel()
         assert await asyncio.gather(*asked[1:]) == [number] * 2
@@ -123,7 +126,7 @@ def test_those_who_come_one_after_another_ask_over_one_connection(storage: Stora
         number = swap()
         asked = []
         for _ in range(10):
-            asked.append(asyncio.create_task(watch.find_number()))
+            asked.append(asyncio.create_task(ask(watch)))
             await asyncio.sleep(0)
         assert await asyncio.gather(*asked) == [number] * 10
         with storage.read() as tx:
@@ -147,7 +150,7 @@ def test_what_another_process_has_committed_is_told_by_the_next_question(tmp_pat
     async def test(watch: GenerationWatch) -> None:
         while told.value < 1000:
             least = max(told.value, committed.value)
-            told.value = await watch.find_number() or 0
+            told.value = await ask(watch) or 0
             assert told.value >= least
 
     writer.start()
@@ -176,9 +179,9 @@ def test_the_memory_that_is_looked_into_is_that_of_the_open_database(
     async def test(watch: GenerationWatch) -> None:
         for _ in range(2):
             number = swap()
-            assert [await watch.find_number() for _ in range(3)] == [number] * 3
+            assert [await ask(watch) for _ in range(3)] == [number] * 3
             number = swap()
-            assert [await watch.find_number() for _ in range(3)] == [number] * 3
+            assert [await ask(watch) for _ in range(3)] == [number] * 3
             watch.close()
 
     run(storage, test)
@@ -192,9 +195,9 @@ def test_while_nobody_writes_sqlite_is_not_even_asked(
 
     async def test(watch: GenerationWatch) -> None:
         number = swap()
-        assert [await watch.find_number() for _ in range(3)] == [number] * 3
+        assert [await ask(watch) for _ in range(3)] == [number] * 3
         monkeypatch.setattr(watch_module.SqliteWatch, "_ask", pytest.fail)
-        assert await watch.find_number() == number
+        assert await ask(watch) == number
 
     run(storage, test)
 
@@ -220,7 +223,7 @@ def test_looking_into_the_shared_memory_costs_the_process_none_of_its_locks(tmp_
 
     async def test(watch: GenerationWatch) -> None:
         for _ in range(2):
-            await watch.find_number()
+            await ask(watch)
 
     with storage.write() as tx:
         tx.exec_driver_sql("INSERT INTO generations VALUES (1, 1, '', '2026-11-24', 0, '2026-11-24', '2026-11-24')")
@@ -256,9 +259,9 @@ def test_a_locked_file_is_no_answer_until_it_is_unlocked(tmp_path: Path) -> None
         blocker.execute(
             "INSERT INTO generations VALUES (1, 7, '', '2026-11-24', 0, '2026-11-24', '2026-11-24')"
         )
-        assert await asyncio.create_task(watch.find_number()) is None
+        assert await asyncio.create_task(ask(watch)) is None
         blocker.close()
-        assert await asyncio.create_task(watch.find_number()) == 7
+        assert await asyncio.create_task(ask(watch)) == 7
 
     run(storage, test)
 
@@ -273,11 +276,11 @@ def test_a_server_that_is_away_is_no_answer_until_it_is_back() -> None:
         async def test(watch: GenerationWatch) -> None:
             with storage.write() as tx:
                 tx.exec_driver_sql("INSERT INTO generations VALUES (1, 7, '', now(), 0, now(), now())")
-            assert await watch.find_number() == 7
+            assert await ask(watch) == 7
             server.stop()
-            assert await watch.find_number() is None
+            assert await ask(watch) is None
             server.start()
-            assert await watch.find_number() == 7
+            assert await ask(watch) == 7
 
         run(storage, test)
         storage.close()
@@ -292,10 +295,10 @@ def test_a_server_that_does_not_answer_in_time_is_as_good_as_away(
 
     async def test(watch: GenerationWatch) -> None:
         number = swap()
-        assert await watch.find_number() == number
+        assert await ask(watch) == number
         with storage.write() as tx:
             tx.exec_driver_sql("LOCK TABLE generations IN ACCESS EXCLUSIVE MODE")
-            assert await watch.find_number() is None
-        assert await watch.find_number() == number
+            assert await ask(watch) is None
+        assert await ask(watch) == number
 
     run(storage, test)

@@ -25,6 +25,9 @@ MOST_PIPELINED = 64
 # In each process. Files, the database and whoever answers need places too, of the 1,024 that a system gives.
 MOST_CONNECTIONS = 768
 
+# Fields of a head; nobody honest comes near.
+MOST_FIELDS = 100
+
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -37,9 +40,11 @@ class Connection(HttpToolsProtocol):
         self._hatch = self.app if isinstance(self.app, Hatch) else None
         # What is remembered for the request whose head has just come.
         self._found: Found | None = None
+        # What is answered now; its successors wait in the pipeline.
+        self._current: RequestResponseCycle | None = None
         # Since when a head, or what is missing of it, is waited for; None from its end to the answer's.
         self._waiting_since: float | None = None
-        self._is_in_head, self._heads, self._head_bytes = False, 0, 0
+        self._is_in_head, self._head_bytes = False, 0
         self._look_again: TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -57,32 +62,47 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._look_again:
             self._look_again.cancel()
+        # By itself it tells only the last.
+        for cycle in (self._current, *(cycle for cycle, _ in self.pipeline)):
+            if cycle and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        head = self._heads if self._is_in_head else None
+        headers = self.headers if self._is_in_head else None
         super().data_received(data)
-        if self._is_in_head and head == self._heads:
+        # Each head has a list of its own.
+        if self._is_in_head and headers is self.headers:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
                 self._refuse(_TOO_LONG)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_in_head, self._heads, self._head_bytes = True, self._heads + 1, 0
+        self._is_in_head, self._head_bytes = True, 0
         self._wait_for_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What follows a body may not pass for a field of the head (RFC 9110 section 6.5.1).
+        if self._is_in_head:
+            if len(self.headers) >= MOST_FIELDS:
+                self._refuse(_TOO_LONG)
+                raise ValueError("a head of so many fields is an attack")
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= MOST_PIPELINED:
             raise ValueError("so many requests at once are an attack")
         self._is_in_head, self._waiting_since = False, None
-        self._found = self._find(self._hatch) if self._hatch else None
-        answer = self._recall(self._hatch, self._found) if self._hatch and self._found else None
-        if answer is None:
-            super().on_headers_complete()
-        else:
+        if self.transport.is_closing():
+            return
+        self._found = self._find()
+        if answer := self._recall():
             self._write(answer, is_head=self.parser.get_method() == b"HEAD")
             self._wait_for_head()
+        else:
+            super().on_headers_complete()
         self._found = None
 
     def on_body(self, body: bytes) -> None:
@@ -97,51 +117,62 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._wait_for_head()
         super().on_response_complete()
-        # It would read on after each answer, however many requests wait already.
-        if self.pipeline:
-            self.flow.pause_reading()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._is_answering():
+            # It would be taken for that answer, or for a part of it.
+            self.transport.close()
+        elif not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # The parser drops what came behind such a request, so nothing can follow it.
+        self.shutdown()
 
     def _wait_for_head(self) -> None:
         self._waiting_since = self.loop.time()
 
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
     def _look(self) -> None:
         """Now and then, for to set an alarm for each head takes longer than to answer it."""
-        if self._is_overdue():
-            self.transport.close()
+        since = None if self._is_answering() else self._waiting_since
+        if since is not None and self.loop.time() - since >= PATIENCE_SECONDS:
+            # What was said last is left time to be taken.
+            (self.transport.abort if self.transport.is_closing() else self.transport.close)()
         self._look_again = self.loop.call_later(PATIENCE_SECONDS, self._look)
-
-    def _is_overdue(self) -> bool:
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        return (
-            not is_answering and self._waiting_since is not None
-            and self.loop.time() - self._waiting_since >= PATIENCE_SECONDS
-        )
 
     def _refuse(self, answer: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(answer)
+            if not self._is_answering():
+                self.transport.write(answer)
             self.transport.close()
 
-    def _find(self, hatch: Hatch) -> Found | None:
+    def _find(self) -> Found | None:
         # Whoever doesn't take what was sent before has the next wait for it, as a task does.
-        if self.flow.write_paused or (self.cycle and not self.cycle.response_complete):
+        if self._hatch is None or self.flow.write_paused or self._is_answering():
             return None
-        return hatch.find(self.parser.get_method(), self.url, self.headers)
+        return self._hatch.find(self.parser.get_method(), self.url, self.headers)
 
-    def _recall(self, hatch: Hatch, found: Found) -> Answer | None:
-        number = hatch.watch.look()
-        is_lasting = number is not None and self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
-        return found(number) if is_lasting else None
+    def _recall(self) -> Answer | None:
+        if self._hatch is None or self._found is None or not self.parser.should_keep_alive():
+            return None
+        generation, answer = self._found
+        is_out = self._hatch.watch.look() == generation
+        return answer if is_out and self.parser.get_http_version() == "1.1" else None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._current = cycle
         if self._hatch and self._found:
-            self._hatch.watch.ask(partial(self._answer, cycle, app, self._found))
+            self._hatch.watch.ask(partial(self._answer, cycle, app, *self._found))
         else:
             super()._start_asgi_task(cycle, app)
 
-    def _answer(self, cycle: RequestResponseCycle, app: ASGI3Application, found: Found, number: int | None) -> None:
-        answer = found(number)
-        if answer is None:
+    def _answer(
+        self, cycle: RequestResponseCycle, app: ASGI3Application, generation: int, answer: Answer, number: int | None
+    ) -> None:
+        if number != generation:
             super()._start_asgi_task(cycle, app)
         elif not self.transport.is_closing():
             self._write(answer, is_head=cycle.scope["method"] == "HEAD", is_last=not cycle.keep_alive)

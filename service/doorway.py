@@ -16,7 +16,13 @@ from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, NoReturn
 
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    ServiceUnavailable,
+)
 
 from service.wsgi import Application, Environ, call, make_environ
 
@@ -69,6 +75,9 @@ class Doorway:
                 environ |= {"wsgi.input": body, "CONTENT_LENGTH": environ.get("CONTENT_LENGTH", str(length))}
                 # The chunks are put together, and WSGI knows the length of a body without any.
                 environ.pop("HTTP_TRANSFER_ENCODING", None)
+            except ClientDisconnected:
+                # What came may be the half of it, and nobody waits for an answer.
+                return
             except HTTPException as refusal:
                 environ |= {"wsgi.input": _Refused(refusal), "wsgi.input_terminated": True}
                 send = partial(_send_last, send)
@@ -87,7 +96,7 @@ class Doorway:
                 del self._bodies[caller]
 
     async def _read(self, environ: Environ, receive: Receive, body: IO[bytes]) -> int:
-        """The body's length; it falls short of Content-Length where the client went away."""
+        """The body's length."""
         declared = environ.get("CONTENT_LENGTH", "")
         if declared.isdecimal() and int(declared) > self._body_limit:
             raise RequestEntityTooLarge
@@ -96,6 +105,8 @@ class Doorway:
             async with asyncio.timeout(self._body_seconds) as patience:
                 while more:
                     message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnected
                     length += body.write(message.get("body", b""))
                     if length > self._body_limit:
                         raise RequestEntityTooLarge

@@ -20,8 +20,8 @@ MOST_FIELD_BYTES = 1024
 
 Asgi = Callable[[Any, Receive, Send], Awaitable[None]]
 Headers = Collection[tuple[bytes, bytes]]
-# What is answered if this number's generation is out; None if it isn't the one that is remembered.
-Found = Callable[[int | None], Answer | None]
+# What is answered if this number's generation is out.
+Found = tuple[int, Answer]
 # What a browser shows of a feed, Flask knows too.
 _OF_BROWSER = (b"sec-fetch-dest", b"document")
 
@@ -44,7 +44,7 @@ class Hatch:
         fields = _selecting_fields(headers)
         if sum(map(len, fields.values())) > MOST_FIELD_BYTES:
             return None
-        return lambda number: kept.representations.answer(fields) if kept.generation == number else None
+        return kept.generation, kept.representations.answer(fields)
 
 
 def _selecting_fields(headers: Headers) -> dict[bytes, bytes]:

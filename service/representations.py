@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -93,7 +94,10 @@ def link_of(document: Document) -> dict[str, str]:
 
 def _find_date(fields: Mapping[bytes, bytes], name: bytes) -> datetime | None:
     value = fields.get(name)
-    return None if value is None else parse_date(_decode(value))
+    # A date that can't be is none (RFC 9110 section 13.1.3); of a year without end werkzeug says so by an error.
+    with suppress(OverflowError):
+        return None if value is None else parse_date(_decode(value))
+    return None
 
 
 def _vary(document: Document) -> str:

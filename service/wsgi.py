@@ -18,7 +18,8 @@ Application = Callable[[Environ, Callable[..., Any]], Any]
 
 def make_environ(scope: dict[str, Any]) -> Environ:
     """The environ of a request whose input is empty."""
-    (host, port), (client, _) = scope["server"], scope["client"]
+    # Of a client that has gone already neither is known.
+    (host, port), (client, _) = scope["server"] or ("", ""), scope["client"] or ("", "")
     environ: Environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",

@@ -41,10 +41,10 @@ class Served:
         scope = make_scope(environ)
         target = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
         found = self._hatch.find(scope["method"].encode(), target, scope["headers"])
-        answer = found(await ask(self.watch)) if found else None
-        self.by_flask = answer is None
-        if answer is None:
+        self.by_flask = found is None or found[0] != await ask(self.watch)
+        if found is None or self.by_flask:
             return await self._ask_flask(scope, environ["wsgi.input"].read())
+        _, answer = found
         return answer.status, answer.headers, b"" if scope["method"] == "HEAD" else answer.body
 
     async def _ask_flask(self, scope: Message, body: bytes) -> tuple[int, Sequence[tuple[bytes, bytes]], bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ import pytest
 
 from service import keys
 from service.clock import utc_now
-from service.doorway import MOST_BODIES
+from service.doorway import MOST_BODIES, Message
 from service.model import Role
-from tests.doors import BIG_PIECES, LIMIT, PIECE
+from tests.doors import BIG_PIECES, LIMIT, PIECE, app
 from tests.faults.processes import run_service, wait_until
 from tests.servers import CHUNKED, PATIENCE_SECONDS, fetch, serve
 
@@ -87,6 +88,25 @@ def test_a_body_comes_whole_up_to_the_limit(port: int, size: int, status: int, h
     answered, said = fetch(port, "POST", "/", body, headers)
     assert answered == status
     assert status == 413 or json.loads(said)["length"] == size
+
+
+def test_of_a_client_that_went_away_no_half_a_body_is_taken() -> None:
+    """A chunked one says of itself nowhere how long it is."""
+    came = iter([
+        {"type": "http.request", "body": b"the first half", "more_body": True}, {"type": "http.disconnect"},
+    ])
+
+    async def receive() -> Message:
+        return next(came)
+
+    async def send(message: Message) -> None:
+        pytest.fail(f"answered {message}")
+
+    scope = {
+        "type": "http", "method": "POST", "http_version": "1.1", "scheme": "http", "path": "/", "raw_path": b"/",
+        "query_string": b"", "headers": [(b"transfer-encoding", b"chunked")], "server": None, "client": None,
+    }
+    asyncio.run(app(scope, receive, send))
 
 
 def test_what_the_request_says_of_itself_arrives(port: int) -> None:

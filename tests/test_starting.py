@@ -21,7 +21,8 @@ UNREACHABLE = {"DIGLOT_REDIS_URL": "redis://127.0.0.1:1/0", "DIGLOT_DATABASE_URL
     (["web", "worker"], {"DIGLOT_SECRET_KEY": SECRET_KEY, "DIGLOT_PROFILE": "/none.json"}, "/none.json is missing"),
     (["web", "worker", "beat"], {"DIGLOT_SECRET_KEY": "short"}, "DIGLOT_SECRET_KEY must hold the base64 of 32 bytes"),
     (["web", "worker", "beat"], {"DIGLOT_REDIS_URL": ""}, "needs DIGLOT_REDIS_URL"),
-], ids=["no-key", "no-profile", "short-key", "no-broker"])
+    (["web", "worker"], {"DIGLOT_DATA_DIR": "/proc/none", "DIGLOT_DATABASE_URL": ""}, "'/proc/none'"),
+], ids=["no-key", "no-profile", "short-key", "no-broker", "no-folder"])
 def test_what_cannot_begin_says_why_and_ends(
     tmp_path: Path, names: list[str], given: dict[str, str], sentence: str
 ) -> None:
@@ -35,3 +36,4 @@ def test_what_cannot_begin_says_why_and_ends(
         )
         told = ended.stdout + ended.stderr
         assert sentence in told and "Traceback" not in told, (name, told)
+        assert ended.returncode != 0, name

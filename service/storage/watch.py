@@ -7,6 +7,7 @@ not be told of an older one.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ import psycopg.pq.abc
 import sqlalchemy as sa
 
 from service.storage.commits import Commits, map_commits
+
+log = logging.getLogger(__name__)
 
 # A database that takes longer is as good as away.
 PATIENCE_SECONDS = 1.0
@@ -127,17 +130,19 @@ class PostgresWatch:
 
     async def _dial(self) -> None:
         try:
-            self._line = _Line(await asyncio.to_thread(self._connect), self._tell)
-        except (psycopg.Error, OSError):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._line = _Line(await self._connect(), self._tell)
+        except Exception as error:
+            if not isinstance(error, (psycopg.Error, OSError)):
+                log.exception("PostgreSQL can't be asked for the generation")
+            # Whatever it was, those who wait must not wait for ever.
             self._tell(None)
         else:
             self._line.ask()
 
-    def _connect(self) -> psycopg.Connection:
+    async def _connect(self) -> psycopg.AsyncConnection:
         places, options = self._engine.dialect.create_connect_args(self._engine.url)
-        connection = psycopg.connect(*places, **{**options, "connect_timeout": CONNECT_SECONDS}, autocommit=True)
-        connection.execute(f"PREPARE generation AS {_QUESTION}")
-        return connection
+        return await psycopg.AsyncConnection.connect(*places, **{**options, "connect_timeout": CONNECT_SECONDS})
 
 
 class _Line:
@@ -146,8 +151,9 @@ class _Line:
     ``tell`` is called once for each, with None if the connection ended or took too long; then it is closed.
     """
 
-    def __init__(self, connection: psycopg.Connection, tell: Tell) -> None:
-        self.is_closed = False
+    def __init__(self, connection: psycopg.AsyncConnection, tell: Tell) -> None:
+        self.is_closed, self._is_prepared = False, False
+        # It would close what it isn't held for.
         self._connection, self._libpq, self._tell = connection, connection.pgconn, tell
         self._loop, self._socket = asyncio.get_running_loop(), connection.pgconn.socket
         self._patience: asyncio.TimerHandle | None = None
@@ -157,7 +163,10 @@ class _Line:
     def ask(self) -> None:
         self._number, self._patience = None, self._loop.call_later(PATIENCE_SECONDS, self.close)
         try:
-            self._libpq.send_query_prepared(b"generation", None)
+            if self._is_prepared:
+                self._libpq.send_query_prepared(b"generation", None)
+            else:
+                self._libpq.send_query(b"PREPARE generation AS %s; EXECUTE generation" % _QUESTION.encode())
             self._libpq.flush()
         except psycopg.Error:
             self.close()
@@ -166,7 +175,7 @@ class _Line:
         if not self.is_closed:
             self.is_closed = True
             self._loop.remove_reader(self._socket)
-            self._connection.close()
+            self._libpq.finish()
             self._end(None)
 
     def _read(self) -> None:
@@ -180,8 +189,9 @@ class _Line:
     def _take(self, result: psycopg.pq.abc.PGresult | None) -> None:
         """Raises psycopg.Error, also if the connection ended since the last question."""
         if result is None:
+            self._is_prepared = True
             self._end(self._number)
-        elif result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+        elif result.status not in (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK):
             raise psycopg.OperationalError(result.get_error_message())
         elif result.ntuples:
             self._number = int(result.get_value(0, 0) or b"")

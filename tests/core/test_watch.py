@@ -298,6 +298,23 @@ def test_a_server_that_does_not_answer_in_time_is_as_good_as_away(
         assert await ask(watch) == number
         with storage.write() as tx:
             tx.exec_driver_sql("LOCK TABLE generations IN ACCESS EXCLUSIVE MODE")
+            # Over the line that was, and over a new one.
+            assert [await ask(watch) for _ in range(3)] == [None] * 3
+        assert await ask(watch) == number
+
+    run(storage, test)
+
+
+def test_whatever_goes_wrong_while_connecting_nobody_waits_for_ever(
+    storage: Storage, swap: Swap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if storage.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite needs no connection")
+
+    async def test(watch: GenerationWatch) -> None:
+        number = swap()
+        with monkeypatch.context() as broken:
+            broken.setattr(watch_module.psycopg, "AsyncConnection", None)
             assert await ask(watch) is None
         assert await ask(watch) == number
 

@@ -15,8 +15,9 @@ from service.starting import STARTUP_FAILURE
 # As many connections may wait while a process is busy.
 BACKLOG = 1024
 STOP_SECONDS = 10
-# A process that says nothing for so long is killed and another takes its place; on a busy machine to begin takes long.
-SILENT_SECONDS = 60
+# A process that says nothing for so long is killed and another takes its place. On a busy machine to begin takes long;
+# but one that dies while it is asked is missed only then.
+SILENT_SECONDS = 10
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ LONG_CLAIM = timedelta(seconds=65)
 
 # What a courier has begun within the last moment, by lane. Who hasn't answered by then is slow and waits beside them,
 # so that slow partners take no place from others, until so many wait in all.
-FIRST_ROOM, RETRY_ROOM = 768, 128
+FIRST_ROOM, RETRY_ROOM = 1024, 128
 MOMENT = timedelta(milliseconds=250)
 MOST_IN_FLIGHT = 2048
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from service.clock import Clock, new_id
 from service.config import Profile
+from service.errors import DiglotError
 from service.model import (
     Delivery,
     Event,
@@ -27,6 +29,8 @@ from service.networks import host_of
 from service.payloads import choose_variant, make_payload, test_payload
 from service.storage import Storage, Transaction, claims, deliveries, events, releases, subscriptions
 
+log = logging.getLogger(__name__)
+
 # So many that whoever writes beside it waits for a fraction of a second.
 SUBSCRIPTION_BATCH = 4000
 
@@ -41,18 +45,27 @@ def plan_parts(storage: Storage, profile: Profile, clock: Clock) -> Iterator[int
 
     Subscriptions have their turn in the order of their ids, and whoever stood when the event went public has one. What
     it orders then decides, and whether it is paused; whoever subscribes meanwhile may have a turn too. What goes public
-    between two parts is planned as well, a withdrawal before anything else.
+    between two parts is planned as well, a withdrawal before anything else. An event that can't be planned is left for
+    the next time, and keeps none behind it waiting. Raises StorageUnavailable.
     """
-    while event := _find_unplanned(storage):
-        count, is_last = _plan_part(storage, profile, event, clock())
+    left: set[uuid.UUID] = set()
+    while event := _find_unplanned(storage, left):
+        try:
+            count, is_last = _plan_part(storage, profile, event, clock())
+        except DiglotError:
+            raise
+        except Exception:
+            log.exception("event %s can't be planned", event.id)
+            left.add(event.id)
+            continue
         yield count
         if not is_last:
             storage.give_way()
 
 
-def _find_unplanned(storage: Storage) -> Event | None:
+def _find_unplanned(storage: Storage, left: Collection[uuid.UUID]) -> Event | None:
     with storage.read() as tx:
-        return events.find_unplanned(tx)
+        return events.find_unplanned(tx, but=left)
 
 
 def _plan_part(storage: Storage, profile: Profile, event: Event, now: datetime) -> tuple[int, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,10 +36,10 @@ def list_unpublished_of(tx: sa.Connection, release_ids: Iterable[uuid.UUID]) -> 
     return _list(tx, where, None)
 
 
-def find_unplanned(tx: sa.Connection) -> Event | None:
+def find_unplanned(tx: sa.Connection, but: Collection[uuid.UUID] = ()) -> Event | None:
     """Public, but somebody's turn is still to come: a withdrawal, or else the oldest."""
     of_releases = events.c.type != EventType.FEED_CHANGED
-    where = sa.and_(events.c.published_at.is_not(None), of_releases)
+    where = sa.and_(events.c.published_at.is_not(None), of_releases, *(events.c.id != each for each in but))
     return next(iter(_list(tx, where, 1, events.c.type != EventType.RELEASE_WITHDRAWN)), None)
 
 

@@ -13,7 +13,7 @@ import pytest
 from service import deliveries as planning
 from service import subscriptions
 from service.deliveries import plan_due, plan_parts
-from service.model import Claim, DeliveryState, EventType, Release
+from service.model import Claim, DeliveryState, Event, EventType, Release
 from service.publishing import publish_due
 from service.retries import CLAIM
 from service.storage import Storage, claims, deliveries, engine, events, heartbeats
@@ -97,17 +97,40 @@ def test_of_a_part_that_fails_nothing_stays(
     """It has retired, rendered and written by then; only its commit is missing."""
     release = newsroom.accept()
     show(newsroom)
-    parts = begin(newsroom)
+    begin(newsroom)
 
     def die(*_: Any) -> None:
         raise RuntimeError
 
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+    with monkeypatch.context() as patch:
         patch.setattr(events, "mark_planned_to", die)
-        next(parts)
+        assert plan_rest(newsroom) == 0
     assert owed(newsroom, release) == once(partners[:PART])
     assert plan_rest(newsroom) == OWED_TO - PART
     assert owed(newsroom, release) == once(partners)
+
+
+def test_an_event_that_cannot_be_planned_keeps_none_behind_it_waiting(
+    newsroom: Newsroom, partners: list[uuid.UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ill = newsroom.accept()
+    show(newsroom)
+    render = planning.make_payload
+
+    def stumble(event: Event, *rest: Any) -> Any:
+        if event.release_id == ill.id:
+            raise RuntimeError
+        return render(event, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(planning, "make_payload", stumble)
+        for _ in range(2):
+            well = newsroom.accept()
+            show(newsroom)
+            assert plan_rest(newsroom) == OWED_TO
+            assert (owed(newsroom, well), owed(newsroom, ill)) == (once(partners), Counter())
+    assert plan_rest(newsroom) == OWED_TO
+    assert owed(newsroom, ill) == once(partners)
 
 
 def test_two_workers_share_the_parts(newsroom: Newsroom, partners: list[uuid.UUID]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from service.storage import heartbeats
 from tests.faults.processes import Service, run_service, wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
-# Of two seconds in a row the sweep alone, which comes every other second, would be later for one.
-LATEST_SECONDS = 1.2
+# Without it the watchers would take the machine from those whom they watch.
+PAUSE_SECONDS = 0.02
+# As `workers.app` has it, which needs a broker to be read.
+SWEEP_SECONDS = 2.0
 PATHS = ("/feeds/zh.json", "/feeds/en.json", "/zh/releases/{}", "/en/releases/{}")
 
 
@@ -43,23 +45,24 @@ def shows(service: Service, path: str, slug: str) -> bool:
 
 
 class Watcher(threading.Thread):
-    """Asks for everything in turn, as fast as it can; ``late_seconds`` is when all of it was there."""
+    """Asks for everything in turn, again and again; ``is_all_out`` says whether all was there in the end."""
 
     def __init__(self, service: Service, slug: str, at: int) -> None:
         super().__init__(daemon=True)
         self._service, self._slug, self._at = service, slug, at
         self.early: list[str] = []
-        self.late_seconds = 60.0
+        self.is_all_out = False
 
     def run(self) -> None:
         missing = list(PATHS)
         while missing and time.time() < self._at + 60:
+            time.sleep(PAUSE_SECONDS)
             for path in list(missing):
                 if shows(self._service, path, self._slug):
                     missing.remove(path)
                     if time.time() < self._at:
                         self.early.append(path)
-        self.late_seconds = time.time() - self._at
+        self.is_all_out = not missing
 
 
 def watch_two(service: Service, document: dict[str, Any]) -> list[Watcher]:
@@ -71,16 +74,26 @@ def watch_two(service: Service, document: dict[str, Any]) -> list[Watcher]:
     return watchers
 
 
-def test_a_release_is_out_at_its_second_and_never_before(service: Service, release_document: dict[str, Any]) -> None:
-    """Of three rounds the middle one counts: the machine may be busy with something else."""
-    rounds = []
-    for _ in range(3):
-        watchers = watch_two(service, release_document)
-        for watcher in watchers:
-            watcher.join()
-        assert [watcher.early for watcher in watchers] == [[], []]
-        rounds.append(max(watcher.late_seconds for watcher in watchers))
-    assert statistics.median(rounds) < LATEST_SECONDS, rounds
+def test_a_release_is_out_after_its_second_and_never_before(service: Service, release_document: dict[str, Any]) -> None:
+    watchers = watch_two(service, release_document)
+    for watcher in watchers:
+        watcher.join()
+    assert [(watcher.early, watcher.is_all_out) for watcher in watchers] == [([], True)] * 2
+
+
+def test_a_release_waits_for_no_sweep(service: Service, release_document: dict[str, Any]) -> None:
+    """The last sweep before its second has it brought out at that second; here none comes after."""
+    at = int(time.time()) + 4
+    slug = schedule(service, release_document, at)
+    wait_until(lambda: find_last_sweep(service) > at - SWEEP_SECONDS, "it is due before another sweep")
+    service.kill("beat")
+    wait_until(lambda: all(shows(service, path, slug) for path in PATHS), "it is out", service.read_logs)
+
+
+def find_last_sweep(service: Service) -> float:
+    with service.storage.read() as tx:
+        moment = heartbeats.find_heartbeat(tx, "worker")
+    return moment.timestamp() if moment else 0.0
 
 
 def test_others_that_go_out_meanwhile_take_nobody_along(service: Service, release_document: dict[str, Any]) -> None:
@@ -90,7 +103,7 @@ def test_others_that_go_out_meanwhile_take_nobody_along(service: Service, releas
         for watcher in watchers:
             watcher.join(0.1)
     assert [watcher.early for watcher in watchers] == [[], []]
-    assert max(watcher.late_seconds for watcher in watchers) < 60, service.read_logs()
+    assert all(watcher.is_all_out for watcher in watchers), service.read_logs()
 
 
 def test_a_release_goes_out_after_worker_and_broker_died_over_its_minute(

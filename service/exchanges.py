@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
+from itertools import accumulate, islice
 
 # From the attempt's beginning; then the sweep clears it.
 KEPT_FOR = timedelta(days=30)
@@ -23,14 +24,14 @@ _SCHEME = re.compile(r"[a-z0-9]+[,=]")
 
 def keep_request(headers: Mapping[str, str]) -> dict[str, str]:
     """Our headers; of a signature only its scheme and beginning, of anything else that may be secret nothing."""
-    return _bounded((name, _redact(name.lower(), value)) for name, value in headers.items())
+    return _bounded({name: _redact(name.lower(), value) for name, value in headers.items()})
 
 
 def keep_response(headers: Mapping[str, str]) -> dict[str, str]:
     """The receiver's headers, up to 8 KB in all."""
-    return _bounded(
-        (_clean(name), "…" if name in _CREDENTIALS else _clean(value)) for name, value in headers.items()
-    )
+    return _bounded({
+        _clean(name): "…" if name in _CREDENTIALS else _clean(value) for name, value in headers.items()
+    })
 
 
 def keep_body(body: bytes) -> str:
@@ -41,14 +42,11 @@ def keep_body(body: bytes) -> str:
     return _clean(decoder.decode(body[:MOST_BODY_BYTES], final=len(body) <= MOST_BODY_BYTES))
 
 
-def _bounded(headers: Iterator[tuple[str, str]]) -> dict[str, str]:
-    room, kept = MOST_HEADER_CHARACTERS, {}
-    for name, value in headers:
-        room -= len(name) + len(value)
-        if room < 0:
-            break
-        kept[name] = value
-    return kept
+def _bounded(headers: dict[str, str]) -> dict[str, str]:
+    """The first of them, up to 8 KB."""
+    lengths = accumulate(len(name) + len(value) for name, value in headers.items())
+    room = sum(length <= MOST_HEADER_CHARACTERS for length in lengths)
+    return dict(islice(headers.items(), room))
 
 
 def _redact(name: str, value: str) -> str:

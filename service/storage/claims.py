@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +18,7 @@ from service.storage import hosts, lines, pauses, turns
 from service.storage.abandoned import note_abandoned
 from service.storage.deliveries import message_id
 from service.storage.overtaken import retire_followed, retire_overtaken
-from service.storage.sets import Key, Rows, among, key_of
+from service.storage.sets import Gathered, Key, Rows, among
 from service.storage.subscriptions import hold
 from service.storage.tables import Instant, attempts, deliveries, events, payloads, subscriptions
 from service.storage.websub import State, read_states, retire_older_states
@@ -94,7 +94,7 @@ def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[Any, L
         return []
     ids = {"ids": chosen.keys()}
     tx.execute(_HOLD, ids | {"owner": owner, "until": until})
-    held = list(tx.execute(_HELD, ids | {"owner": owner}))
+    held = [*_HELD.execute(tx, ids | {"owner": owner})]
     bodies = _read_bodies(tx, {row.payload_id for row in held})
     states = read_states(tx, {row.topic for row in held if row.topic})
     place = {id: number for number, id in enumerate(chosen)}
@@ -112,10 +112,7 @@ def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> N
 
 def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
-    # In one order, so that two workers which report on the same rows don't wait for each other.
-    conclusions = sorted(map(_conclusion, outcomes), key=itemgetter("own_id"))
-    held = {tuple(row) for row in _CONCLUDE.execute(tx, conclusions)}
-    lost = [each for each in outcomes if (key_of(tx, each.claim.delivery_id), each.claim.attempt) not in held]
+    lost = _conclude(tx, outcomes)
     kept = [outcome for outcome in outcomes if outcome not in lost] if lost else outcomes
     if kept:
         _KEEP_ATTEMPT.execute(tx, [_attempt(outcome) for outcome in kept])
@@ -129,6 +126,18 @@ def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outc
         if abandoned := [each for each in kept if each.state is DeliveryState.ABANDONED]:
             note_abandoned(tx, {each.claim.delivery_id: each.attempt for each in abandoned})
     return lost
+
+
+def _conclude(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Returns those whose claim was lost."""
+    # In one order, so that two workers which report on the same rows don't wait for each other.
+    ordered = sorted(outcomes, key=attrgetter("claim.delivery_id.int"))
+    # Whose claim is lost is asked when it is known that any was: to have each row named takes longer than to change it.
+    with tx.begin_nested() as together:
+        if _CONCLUDE.execute(tx, [*map(_conclusion, ordered)]).rowcount == len(ordered):
+            return []
+        together.rollback()
+    return [outcome for outcome in ordered if not _CONCLUDE.execute(tx, [_conclusion(outcome)]).rowcount]
 
 
 def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
@@ -204,7 +213,7 @@ _READY = sa.select(deliveries.c.id).where(among(deliveries.c.id, "ids"), deliver
 _HOLD = deliveries.update().where(deliveries.c.id.in_(_READY.with_for_update(skip_locked=True))).values(
     claim_owner=sa.bindparam("owner"), claim_until=sa.bindparam("until"), attempt=deliveries.c.attempt + 1, lane=None
 )
-_HELD = sa.select(
+_HELD = Gathered(sa.select(
     sa.type_coerce(deliveries.c.id, Key).label("key"),
     deliveries.c.id, deliveries.c.subscription_id, deliveries.c.attempt, deliveries.c.created_at, deliveries.c.host,
     deliveries.c.claim_owner, deliveries.c.tries_before,
@@ -213,7 +222,7 @@ _HELD = sa.select(
     subscriptions.c.topic, subscriptions.c.settings, subscriptions.c.failing_since,
 ).join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id).where(
     among(deliveries.c.id, "ids"), deliveries.c.claim_owner == sa.bindparam("owner")
-)
+))
 _BODIES = sa.select(
     sa.type_coerce(payloads.c.id, Key).label("key"), payloads.c.body, payloads.c.media_type
 ).where(among(payloads.c.id, "ids"))
@@ -249,7 +258,7 @@ _CONCLUDE = Rows(
         # Sent anew and failed, it still was delivered once.
         state=row["new_state"], delivered_at=sa.func.coalesce(row["accepted_at"], deliveries.c.delivered_at),
         next_attempt_at=row["again_at"], claim_owner=None, claim_until=None,
-    ).returning(sa.type_coerce(deliveries.c.id, Key), deliveries.c.attempt),
+    ),
 )
 _KEEP_ATTEMPT = Rows(
     {column.name: column.type for column in attempts.c if column is not attempts.c.exchange_cleared_at},

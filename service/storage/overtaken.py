@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Collection
 
@@ -31,17 +32,21 @@ def retire_followed(tx: sa.Connection, ids: Collection[uuid.UUID]) -> None:
 
     Which is newer is told by the release's life, not by the ids, whose clock may have been set back.
     """
+    if ids:
+        _retire(tx, ids, _is_followed())
+
+
+@functools.cache
+def _is_followed() -> sa.ColumnElement[bool]:
     newer, own, other = deliveries.alias("newer"), events.alias("own"), events.alias("other")
     gone = EventType.RELEASE_WITHDRAWN
-    is_followed = (
+    return (
         sa.select(newer.c.id)
         .join(other, other.c.id == newer.c.event_id).join(own, own.c.release_id == other.c.release_id)
         .where(own.c.id == deliveries.c.event_id, newer.c.subscription_id == deliveries.c.subscription_id,
                sa.or_(other.c.revision > own.c.revision, sa.and_(other.c.type == gone, own.c.type != gone)))
         .correlate(deliveries).exists()
     )
-    if ids:
-        _retire(tx, ids, is_followed)
 
 
 def _retire(tx: sa.Connection, ids: Collection[uuid.UUID], *where: sa.ColumnElement[bool]) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 _ROWS = "rows"
+_WITHOUT_ZONE = len("2026-01-01 00:00:00.000000")
 
 
 def among(column: sa.ColumnElement[Any], values: Collection[Any] | str) -> sa.ColumnElement[bool]:
@@ -40,7 +42,7 @@ def _stored_by_sqlite(value: uuid.UUID | datetime) -> str:
     """As SQLAlchemy has its types stored."""
     if isinstance(value, uuid.UUID):
         return value.hex
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return value.astimezone(UTC).isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
 
 
 def _read_by_postgres(value: uuid.UUID | datetime) -> str:
@@ -59,11 +61,6 @@ class Key(sa.TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         return value.hex if dialect.name == "sqlite" and isinstance(value, uuid.UUID) else value
-
-
-def key_of(tx: sa.Connection, id: uuid.UUID) -> Any:
-    """The same of an id that we have."""
-    return id.hex if tx.dialect.name == "sqlite" else id
 
 
 class Rows:
@@ -89,6 +86,37 @@ class Rows:
     def execute(self, tx: sa.Connection, rows: Sequence[Mapping[str, Any]], **common: Any) -> sa.CursorResult[Any]:
         """What is ``common`` to all rows are parameters of the statement's own."""
         return tx.execute(self._statements[tx.dialect.name], {_ROWS: rows, **common})
+
+
+class Gathered:
+    """A query whose rows are many, without bytes among them.
+
+    For each row SQLite's driver lets go of the interpreter, and waits until the other threads let go of it in turn:
+    so SQLite makes one value of all.
+    """
+
+    def __init__(self, query: sa.Select[Any]) -> None:
+        self._query = query
+        columns = query.subquery().c
+        self._packed = sa.select(sa.func.json_group_array(sa.func.json_array(
+            *(sa.type_coerce(column, sa.Text) for column in columns)
+        )))
+        self._types = [column.type for column in columns]
+        self._row: Any = namedtuple("Row", columns.keys())  # type: ignore[misc]
+
+    def execute(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """Rows that know their columns by name."""
+        if tx.dialect.name != "sqlite":
+            return tx.execute(self._query, parameters).all()
+        table = zip(*json.loads(tx.execute(self._packed, parameters).scalar_one()), strict=True)
+        columns = (_read(tx.dialect, type_, values) for type_, values in zip(self._types, table, strict=False))
+        return list(map(self._row._make, zip(*columns, strict=True)))
+
+
+def _read(dialect: sa.Dialect, type_: sa.types.TypeEngine[Any], values: Iterable[Any]) -> Iterable[Any]:
+    """A column, as its type has it."""
+    processor = type_.dialect_impl(dialect).result_processor(dialect, None)
+    return map(processor, values) if processor else values
 
 
 class _Among(FunctionElement[bool]):

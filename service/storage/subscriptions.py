@@ -24,6 +24,7 @@ from service.model import (
 )
 from service.networks import host_of
 from service.retries import LONGEST_WAIT
+from service.storage.sets import Gathered
 from service.storage.tables import subscriptions
 
 
@@ -78,14 +79,22 @@ def list_standing(tx: sa.Connection, *, after: uuid.UUID, limit: int) -> list[St
 
     None of them changes until the transaction ends: one that is resumed meanwhile would miss what is kept for it.
     """
-    columns = subscriptions.c
-    # As text, of which there are few, and not read as JSON again and again.
-    lists = (sa.cast(columns[name], sa.Text) for name in ("languages", "categories"))
-    query = sa.select(columns.id, columns.host, columns.state, *lists, columns.format, columns.language_choice)
-    query = query.where(columns.state.in_(STANDING), columns.topic.is_(None), columns.id > after)
-    rows = tx.execute(query.order_by(columns.id).limit(limit).with_for_update(read=True, key_share=True))
+    rows = _STANDING.execute(tx, {"after": after, "limit": limit})
     read = functools.cache(_read_order)
     return [Standing(id, host, state == SubscriptionState.PAUSED, read(*order)) for id, host, state, *order in rows]
+
+
+def _make_standing() -> sa.Select[Any]:
+    columns = subscriptions.c
+    # As text, of which there are few, and not read as JSON again and again.
+    lists = (sa.cast(columns[name], sa.Text).label(name) for name in ("languages", "categories"))
+    query = sa.select(columns.id, columns.host, columns.state, *lists, columns.format, columns.language_choice)
+    is_standing = (columns.state.in_(STANDING), columns.topic.is_(None), columns.id > sa.bindparam("after"))
+    query = query.where(*is_standing).order_by(columns.id).limit(sa.bindparam("limit"))
+    return query.with_for_update(read=True, key_share=True)
+
+
+_STANDING = Gathered(_make_standing())
 
 
 def _read_order(languages: str, categories: str, format: str, language_choice: str) -> Order:

@@ -7,6 +7,7 @@ however many stand behind them.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +20,7 @@ from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONG_CLAIM, LONGEST_WA
 from service.storage.hosts import find_breakers
 from service.storage.lines import IS_LOST, lost_at
 from service.storage.pauses import keep
-from service.storage.sets import Key, among
+from service.storage.sets import Gathered, Key, among
 from service.storage.tables import deliveries, subscriptions
 
 # How many leave the line, put off, while one claim is made.
@@ -33,22 +34,20 @@ _LANES = [lane.value for lane in Lane]
 class Flight:
     """What is in flight from all couriers, and to each host how many of them in their first moment."""
 
-    subscriptions: set[Any] = field(default_factory=set)
-    hosts: dict[str, int] = field(default_factory=dict)
-    bursts: dict[str, int] = field(default_factory=dict)
+    subscriptions: set[Any]
+    hosts: Counter[str]
+    bursts: Counter[str]
     # Whether a courier is among them that died.
-    is_any_lost: bool = False
+    is_any_lost: bool
 
-    def add(self, subscription_id: Any, host: str, is_fresh: bool) -> None:
+    def add(self, subscription_id: Any, host: str) -> None:
         self.subscriptions.add(subscription_id)
-        self.hosts[host] = self.hosts.get(host, 0) + 1
-        if is_fresh:
-            self.bursts[host] = self.bursts.get(host, 0) + 1
+        self.hosts[host] += 1
+        self.bursts[host] += 1
 
     def has_room(self, subscription_id: Any, host: str, room: int) -> bool:
         return (
-            subscription_id not in self.subscriptions
-            and self.hosts.get(host, 0) < room and self.bursts.get(host, 0) < HOST_BURST
+            subscription_id not in self.subscriptions and self.hosts[host] < room and self.bursts[host] < HOST_BURST
         )
 
 
@@ -59,22 +58,22 @@ _IS_FRESH = sa.or_(
     ),
     deliveries.c.claim_until > sa.bindparam("long_moment_ago"),
 )
-_FLYING = sa.select(
-    sa.type_coerce(deliveries.c.subscription_id, Key), deliveries.c.host,
-    sa.case((_IS_FRESH, 1), else_=0), sa.case((IS_LOST, 1), else_=0),
-).where(deliveries.c.claim_owner.is_not(None))
+_FLYING = Gathered(sa.select(
+    sa.type_coerce(deliveries.c.subscription_id, Key).label("subscription_id"), deliveries.c.host,
+    sa.case((_IS_FRESH, 1), else_=0).label("is_fresh"), sa.case((IS_LOST, 1), else_=0).label("is_lost"),
+).where(deliveries.c.claim_owner.is_not(None)))
 
 
 def find_flight(tx: sa.Connection, now: datetime) -> Flight:
-    flight = Flight()
     moments = {
         "moment_ago": now + CLAIM - MOMENT, "moment_on": now + CLAIM + MOMENT,
         "long_moment_ago": now + LONG_CLAIM - MOMENT,
     }
-    for subscription_id, host, is_fresh, is_lost in tx.execute(_FLYING, lost_at(now) | moments):
-        flight.add(subscription_id, host, is_fresh)
-        flight.is_any_lost |= is_lost == 1
-    return flight
+    rows = _FLYING.execute(tx, lost_at(now) | moments)
+    return Flight(
+        subscriptions={row.subscription_id for row in rows}, hosts=Counter(row.host for row in rows),
+        bursts=Counter(row.host for row in rows if row.is_fresh), is_any_lost=any(row.is_lost for row in rows),
+    )
 
 
 @dataclass(slots=True)
@@ -100,7 +99,7 @@ class Choice:
         elif row.held_until and now < row.held_until <= now + LONGEST_WAIT:
             self.subscriptions_put_off[row.subscription_id] = row.held_until
         elif self.flight.has_room(row.subscription_id, row.host, room):
-            self.flight.add(row.subscription_id, row.host, True)
+            self.flight.add(row.subscription_id, row.host)
             self.chosen[row.id] = lane
 
     @property
@@ -128,8 +127,8 @@ def _walk(tx: sa.Connection, lane: Lane, after: str, size: int) -> Iterator[Sequ
     """The oldest of each subscription, of each host at most as many as it could have room for, batch by batch."""
     for start, is_wrapped in ((after, False), ("", True)) if after else (("", False),):
         host, subscription_id = start, _LAST_ID
-        while rows := tx.execute(_STEPS, {"lane": lane.value, "host": host, "subscription_id": subscription_id,
-                                          "size": size}).all():
+        while rows := _STEPS.execute(tx, {"lane": lane.value, "host": host, "subscription_id": subscription_id,
+                                          "size": size}):
             yield [row for row in rows if not (is_wrapped and row.host > after)]
             host, subscription_id = rows[-1].host, rows[-1].subscription_id
             if len(rows) < size or (is_wrapped and host > after):
@@ -172,7 +171,7 @@ def _first_behind(host: Any, subscription_id: Any) -> sa.ScalarSelect[uuid.UUID]
 
 
 # Made once: to put it together takes longer than to execute it.
-_STEPS = _make_steps()
+_STEPS = Gathered(_make_steps())
 
 
 def put_off(tx: sa.Connection, choice: Choice) -> None:

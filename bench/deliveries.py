@@ -74,13 +74,13 @@ def databases(stack: ExitStack) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def run_diglot(database_url: str, receiver: int) -> Iterator[Contestant]:
-    """The service's own worker; without beat, whose sweeps would nudge it too."""
+    """The service's own workers; without beat, whose sweeps would nudge them too."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, run_service(Path(folder), database_url) as service:
         progress(f"deliveries: subscribing {PARTNERS:,} partners")
         for number in range(PARTNERS):
             order = {"partner": f"P{number}", "channel": "webhook", "callback": partner_url(receiver, number)}
             subscriptions.subscribe(service.storage, order | {"languages": list(LANGUAGES)}, utc_now())
-        service.start("worker")
+        service.start(*service.workers)
         push(service, receiver)
         yield partial(push, service, receiver)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.report import Skipped
 from service.processes import Child, Program
 from service.storage import Storage
+from service.supervisor import WORKERS
 from tests.faults import processes
 from tests.faults.processes import Service, free_port, wait_until
 
@@ -34,7 +35,7 @@ def run_service(folder: Path, database_url: str) -> Iterator[Service]:
     storage = Storage(database_url)
     storage.migrate()
     storage.close()
-    with processes.run_service(folder, database_url) as service:
+    with processes.run_service(folder, database_url, workers=len(WORKERS)) as service:
         yield service
 
 

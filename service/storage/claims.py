@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
@@ -202,10 +204,15 @@ def _claim(row: Any, until: datetime, lane: Lane, content: State | None) -> Clai
     return Claim(
         delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
         until=until, message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback,
-        secret=row.secret, settings=row.settings, former_secrets=row.former_secrets,
+        secret=row.secret, settings=_read_settings(row.settings), former_secrets=row.former_secrets,
         first_due_at=row.created_at, lane=lane, host=row.host, body=content.body, media_type=content.media_type,
         link=content.link, tries_before=row.tries_before, failing_since=row.failing_since,
     )
+
+
+@lru_cache(1024)
+def _read_settings(text: str) -> Mapping[str, Any]:
+    return MappingProxyType(json.loads(text))
 
 
 # Again, for what was retired or is being changed meanwhile.
@@ -219,7 +226,9 @@ _HELD = Gathered(sa.select(
     deliveries.c.claim_owner, deliveries.c.tries_before,
     sa.type_coerce(deliveries.c.payload_id, Key).label("payload_id"),
     subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, subscriptions.c.former_secrets,
-    subscriptions.c.topic, subscriptions.c.settings, subscriptions.c.failing_since,
+    subscriptions.c.topic, subscriptions.c.failing_since,
+    # As text, for most are the same, and not read as JSON again and again.
+    sa.cast(subscriptions.c.settings, sa.Text).label("settings"),
 ).join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id).where(
     among(deliveries.c.id, "ids"), deliveries.c.claim_owner == sa.bindparam("owner")
 ))

@@ -13,15 +13,16 @@ from service.storage.pauses import is_overtaken
 from service.storage.sets import among
 from service.storage.tables import deliveries, events
 
-_OVERTAKING = (EventType.RELEASE_CORRECTED, EventType.RELEASE_WITHDRAWN)
+# Made once, as a courier asks this all the time.
+_OVERTAKING = sa.select(events.c.release_id).where(
+    events.c.planned_at.is_(None), events.c.published_at.is_not(None),
+    events.c.type.in_((EventType.RELEASE_CORRECTED, EventType.RELEASE_WITHDRAWN)),
+)
 
 
 def retire_overtaken(tx: sa.Connection, ids: Collection[uuid.UUID]) -> None:
     """Of these, which are about to be sent: readers see something newer already, and it is on its way to them."""
-    query = sa.select(events.c.release_id).where(
-        events.c.planned_at.is_(None), events.c.published_at.is_not(None), events.c.type.in_(_OVERTAKING)
-    )
-    release_ids = tx.execute(query).scalars().all() if ids else ()
+    release_ids = tx.execute(_OVERTAKING).scalars().all() if ids else ()
     if release_ids:
         about = sa.select(events.c.id).where(events.c.release_id.in_(release_ids))
         _retire(tx, ids, deliveries.c.event_id.in_(about), is_overtaken())

@@ -10,6 +10,7 @@ import uuid
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,13 +79,17 @@ class Rows:
         columns = (sa.column(name, type_) for name, type_ in types.items())
         typed = sa.func.json_to_recordset(sa.cast(listed, sa.JSON)).table_valued(*columns, name=_ROWS)
         recordset = typed.render_derived(with_types=True)
+        self._values = itemgetter(*types)
         self._statements = {
-            "sqlite": make({name: sa.func.json_extract(each, f"$.{name}") for name in types}),
+            "sqlite": make({name: sa.func.json_extract(each, f"$[{place}]") for place, name in enumerate(types)}),
             "postgresql": make({name: recordset.c[name] for name in types}),
         }
 
     def execute(self, tx: sa.Connection, rows: Sequence[Mapping[str, Any]], **common: Any) -> sa.CursorResult[Any]:
         """What is ``common`` to all rows are parameters of the statement's own."""
+        if tx.dialect.name == "sqlite":
+            # Without their names it reads them faster.
+            rows = list(map(self._values, rows))
         return tx.execute(self._statements[tx.dialect.name], {_ROWS: rows, **common})
 
 

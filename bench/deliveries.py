@@ -54,7 +54,8 @@ def run() -> list[Table]:
     with ExitStack() as stack:
         receiver = stack.enter_context(run_receiver())
         contestants: dict[str, Contestant] = {
-            f"Diglot on {name}": stack.enter_context(run_diglot(url, receiver)) for name, url in databases(stack)
+            f"Diglot on {name}{beside}": stack.enter_context(run_diglot(url, receiver, workers))
+            for workers, beside in ((1, ""), (2, ", two workers")) for name, url in databases(stack)
         }
         contestants[hub] = stack.enter_context(run_hub(receiver, body))
         contestants[tasks] = stack.enter_context(run_rival(receiver, body.decode()))
@@ -73,9 +74,11 @@ def databases(stack: ExitStack) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def run_diglot(database_url: str, receiver: int) -> Iterator[Contestant]:
-    """The service's own workers; without beat, whose sweeps would nudge them too."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, run_service(Path(folder), database_url) as service:
+def run_diglot(database_url: str, receiver: int, workers: int) -> Iterator[Contestant]:
+    """The service's own worker, or several; without beat, whose sweeps would nudge them too."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        service = stack.enter_context(run_service(folder, database_url, workers=workers))
         progress(f"deliveries: subscribing {PARTNERS:,} partners")
         for number in range(PARTNERS):
             order = {"partner": f"P{number}", "channel": "webhook", "callback": partner_url(receiver, number)}

@@ -71,9 +71,9 @@ def run_newsroom(url: str, receiver: int, troubled: bool) -> Iterator[Service]:
 
 
 def push(service: Service, receiver: int) -> float:
-    """With workers of its own each time, so that the other newsroom's retries take none of the machine."""
+    """With a worker of its own each time, so that the other newsroom's retries take none of the machine."""
     profile = load_profile(service.settings.profile_path)
-    service.start(*service.workers)
+    service.start("worker")
     samples.accept(service.storage, profile, 1)
     wait_until(lambda: publish_due(service.storage, profile, utc_now).count, "the release is public")
     before, owed = count_received(receiver), count_delivered(service) + HEALTHY
@@ -82,7 +82,6 @@ def push(service: Service, receiver: int) -> float:
     wait_until(lambda: list_received(receiver, before + HEALTHY - 1), "all have it", service.read_logs)
     times = list_received(receiver, before)
     wait_until(lambda: count_delivered(service) >= owed, "all is on record", service.read_logs)
-    for worker in service.workers:
-        service.kill(worker)
+    service.kill("worker")
     service.run_out_claims()
     return statistics.quantiles(times, n=100)[98] - started

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -39,12 +39,12 @@ PATIENCE_SECONDS = 600.0
 
 
 def run() -> list[Table]:
-    """By the service's own workers, whose memory is taken all the while."""
+    """By the service's own worker, whose memory is taken all the while."""
     title = f"One release to {SUBSCRIPTIONS:,} subscriptions"
     tables = [
         Table(title=f"{title}: from the nudge to all deliveries planned", unit="s", digits=1, against=()),
         Table(title=f"{title}: from the nudge to all of them recorded", unit="s", digits=1, against=()),
-        Table(title=f"{title}: a worker's memory at its most", unit="MB", against=()),
+        Table(title=f"{title}: the worker's memory at its most", unit="MB", against=()),
         Table(title=f"{title}: the longest that a partner's change waited for the planning", unit="ms", against=()),
     ]
     with ExitStack() as stack:
@@ -53,13 +53,12 @@ def run() -> list[Table]:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             service = stack.enter_context(run_service(folder, url))
             load_subscriptions(service.storage, receiver)
-            service.start(*service.workers)
+            service.start("worker")
             for number in range(1, ROUNDS + 1):
                 progress(f"planning: round {number} of {ROUNDS}, {name}")
                 for table, figure in zip(tables, fan_out(service, receiver), strict=True):
                     table.add(f"Diglot on {name}", figure)
-            for worker in service.workers:
-                service.stop(worker)
+            service.stop("worker")
     return tables
 
 
@@ -77,13 +76,13 @@ def load_subscriptions(storage: Storage, receiver: int) -> None:
 
 
 @contextmanager
-def metered(sessions: Sequence[int]) -> Iterator[list[float]]:
-    """What memory the largest worker was seen to use, in MB, while the block ran."""
-    seen, is_over = [max(map(used_mb, sessions))], threading.Event()
+def metered(session: int) -> Iterator[list[float]]:
+    """What memory a worker was seen to use, in MB, while the block ran."""
+    seen, is_over = [used_mb(session)], threading.Event()
 
     def watch() -> None:
         while not is_over.wait(METER_SECONDS):
-            seen.append(max(map(used_mb, sessions)))
+            seen.append(used_mb(session))
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -127,7 +126,7 @@ def fan_out(service: Service, receiver: int) -> tuple[float, float, float, float
     samples.accept(service.storage, profile, 1)
     wait_until(lambda: publish_due(service.storage, profile, utc_now).count, "the release is public")
     before, delivered = count_received(receiver), count_delivered(service) + SUBSCRIPTIONS
-    with metered([service.pids()[worker] for worker in service.workers]) as seen:
+    with metered(service.pids()["worker"]) as seen:
         started = time.perf_counter()
         with changing(service) as taken:
             Queue(service.valkey.url).publish()

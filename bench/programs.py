@@ -14,7 +14,6 @@ from pathlib import Path
 from bench.report import Skipped
 from service.processes import Child, Program
 from service.storage import Storage
-from service.supervisor import WORKERS
 from tests.faults import processes
 from tests.faults.processes import Service, free_port, wait_until
 
@@ -30,12 +29,12 @@ def find_program(name: str) -> str:
 
 
 @contextmanager
-def run_service(folder: Path, database_url: str) -> Iterator[Service]:
+def run_service(folder: Path, database_url: str, *, workers: int = 1) -> Iterator[Service]:
     """The service on a database of its own, nothing of it started yet."""
     storage = Storage(database_url)
     storage.migrate()
     storage.close()
-    with processes.run_service(folder, database_url, workers=len(WORKERS)) as service:
+    with processes.run_service(folder, database_url, workers=workers) as service:
         yield service
 
 

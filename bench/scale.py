@@ -83,6 +83,6 @@ def run_newsroom(url: str, size: int) -> Iterator[Newsroom]:
     load_releases(storage, load_profile(ROOT / "newsroom.json"), size)
     storage.close()
     with TemporaryDirectory(prefix="bench-") as folder, run_service(Path(folder), url) as service:
-        service.start("web", *service.workers)
+        service.start("web", "worker")
         wait_until(lambda: service.get("/healthz")[0] == 200, "the web answers", service.read_logs)
         yield Newsroom(service, size)

@@ -1,4 +1,4 @@
-"""The whole service on one machine, as `diglot run` starts it: broker, workers, web and beat."""
+"""The whole service on one machine, as `diglot run` starts it: broker, worker, web and beat."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ HOST = "127.0.0.1"
 # The parts of a supervisor that was killed take a moment to end; a living one doesn't go away.
 LOCK_PATIENCE_SECONDS = 5.0
 ANSWER_SECONDS = 2.0
-# The threads of one share an interpreter, and leave a second core to itself half of the time.
-WORKERS = ("worker", "worker2")
 
 logger = logging.getLogger(__name__)
 
 
 def service_stages(settings: Settings) -> Stages:
-    """What runs besides the broker. The workers outlive the web and beat, which give them work."""
-    return tuple(map(_worker, WORKERS)), (_web(settings), _beat(settings))
+    """What runs besides the broker. The worker outlives the web and beat, which give it work."""
+    return (_worker(),), (_web(settings), _beat(settings))
 
 
 def run(
@@ -150,10 +148,10 @@ def answers_http(port: int) -> bool:
         return False
 
 
-def _worker(name: str) -> Program:
+def _worker() -> Program:
     options = ("--pool", "threads", "--concurrency", "8", "-Q", "publish,deliver,sweep", "--loglevel", "WARNING")
-    flags = ("--without-gossip", "--without-mingle", "-n", f"{name}@%h")
-    return Program(name=name, command=(*_celery("worker"), *options, *flags), stop_seconds=30)
+    flags = ("--without-gossip", "--without-mingle")
+    return Program(name="worker", command=(*_celery("worker"), *options, *flags), stop_seconds=30)
 
 
 def _beat(settings: Settings) -> Program:

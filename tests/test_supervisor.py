@@ -284,6 +284,6 @@ def test_with_a_broker_named_none_is_started(journal: Journal, tmp_path: Path) -
     assert "broker started" not in log
 
 
-def test_the_workers_outlive_web_and_beat(tmp_path: Path) -> None:
+def test_the_worker_outlives_web_and_beat(tmp_path: Path) -> None:
     stages = service_stages(read_settings({"DIGLOT_DATA_DIR": str(tmp_path)}))
-    assert [{program.name for program in stage} for stage in stages] == [{"worker", "worker2"}, {"web", "beat"}]
+    assert [{program.name for program in stage} for stage in stages] == [{"worker"}, {"web", "beat"}]

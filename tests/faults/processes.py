@@ -32,10 +32,10 @@ PATIENCE_SECONDS = 90.0
 
 
 class Service:
-    """Web, workers and beat as `diglot run` starts them, on a broker and a database of the test's own.
+    """Web, worker and beat as `diglot run` starts them, on a broker and a database of the test's own.
 
-    There may be more of them, as in a newsroom on several machines, or fewer: ``web_processes`` behind one port, and
-    ``workers`` named worker, worker2 and so on.
+    More of them than there runs stand for a newsroom on several machines: ``web_processes`` behind one port,
+    and ``workers`` named worker, worker2 and so on.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Service:
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         programs = (program for stage in service_stages(self.settings) for program in stage)
         self._commands: dict[str, tuple[str, ...]] = {program.name: program.command for program in programs}
-        web, (*worker, _) = self._commands["web"], self._commands["worker"]
+        web, worker = self._commands["web"], self._commands["worker"]
         count = web.index("--workers") + 1
         self._commands["web"] = (*web[:count], str(web_processes), *web[count + 1:])
-        self.workers = ("worker", *(f"worker{number}" for number in range(2, workers + 1)))
-        self._commands |= {name: (*worker, f"{name}@%h") for name in self.workers}
+        self.workers = ["worker", *(f"worker{number}" for number in range(2, workers + 1))]
+        self._commands |= {name: (*worker, "-n", f"{name}@%h") for name in self.workers}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *names: str, largest_file: int | None = None) -> None:

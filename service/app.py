@@ -44,6 +44,7 @@ def create_app(services: Services) -> Flask:
     app.before_request(refuse_nul)
     app.before_request(guard)
     app.before_request(check_query)
+    app.after_request(leave_nothing_untyped)
     app.after_request(add_safety_headers)
     app.after_request(stay_on_host)
     # Called first, for the last registered is.
@@ -66,6 +67,13 @@ def refuse_nul() -> None:
 def answer_missing(error: HTTPException) -> Response:
     """A page for people, a problem for programs."""
     return routes.missing_page() if routes.is_for_people() else answer_http_error(error)
+
+
+def leave_nothing_untyped(response: Response) -> Response:
+    """Flask says HTML of an empty answer too; a type belongs to content alone (RFC 9110 section 8.3)."""
+    if response.status_code in (202, 204) and response.calculate_content_length() == 0:
+        del response.headers["Content-Type"]
+    return response
 
 
 def add_safety_headers(response: Response) -> Response:

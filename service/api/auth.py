@@ -16,7 +16,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 # Endpoints that anybody may call: what readers, probes and the documentation need.
 PUBLIC = frozenset({
     "static", "docs.describe", "swagger_ui.show",
-    "health.healthz", "health.readyz", "hub.post_hub",
+    "health.healthz", "health.readyz", "hub.post_hub", "hub.get_hub",
     "web.home", "web.list_page", "web.feeds_page", "web.release_page", "web.problem_page", "web.feed", "web.archive",
     "web.sitemap_index", "web.sitemap", "web.robots", "web.favicon", "web_media.medium",
     "unsubscribing.ask", "unsubscribing.unsubscribe", "web_previews.preview",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from service import hub
 from service.api.decoding import PackedBody, WrongEncoding, WrongMediaType
@@ -37,6 +37,12 @@ def post_hub() -> tuple[str, int]:
         hub.accept_intent(services().storage, intent)
         services().queue.verify()
     return "", 202
+
+
+@blueprint.get("/hub")
+def get_hub() -> NoReturn:
+    """Else it would be looked for among the newsroom's languages, and be missing."""
+    raise MethodNotAllowed(valid_methods=["POST"])
 
 
 def _read_form() -> dict[str, str]:

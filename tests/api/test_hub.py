@@ -42,9 +42,14 @@ def test_what_is_accepted_is_kept_and_nudged_and_shown_to_nobody(
     client: FlaskClient, storage: Storage, queue: RecordingQueue, form: dict[str, str], staff: dict[str, str]
 ) -> None:
     answer = client.post("/hub", data=form)
-    assert (answer.status_code, answer.data) == (202, b"")
+    assert (answer.status_code, answer.data, answer.content_type) == (202, b"", None)
     assert count(storage) == 1 and queue.nudges == ["verify"]
     assert client.get("/v1/subscriptions", headers=staff).json["items"] == []
+
+
+def test_what_only_asks_at_the_hub_is_told_to_post(client: FlaskClient) -> None:
+    answer = client.get("/hub")
+    assert plain(answer, 405) and answer.headers["Allow"] == "POST"
 
 
 def test_a_ping_is_accepted_and_nothing_follows(

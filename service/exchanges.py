@@ -44,6 +44,8 @@ def keep_body(body: bytes) -> str:
 
 def _bounded(headers: dict[str, str]) -> dict[str, str]:
     """The first of them, up to 8 KB."""
+    if sum(map(len, headers)) + sum(map(len, headers.values())) <= MOST_HEADER_CHARACTERS:
+        return headers
     lengths = accumulate(len(name) + len(value) for name, value in headers.items())
     room = sum(length <= MOST_HEADER_CHARACTERS for length in lengths)
     return dict(islice(headers.items(), room))

@@ -98,6 +98,9 @@ class Failing:
     counted_at: datetime
 
 
+_DELIVERED = Decision(DeliveryState.DELIVERED)
+
+
 def decide(
     attempt: int, status: int | None, headers: Mapping[str, str], now: datetime, chance: random.Random, *,
     heals: bool = True,
@@ -109,7 +112,7 @@ def decide(
     but are mended like the rest. Where a channel knows that an answer never `heals`, it is final.
     """
     if status is not None and 200 <= status < 300:
-        return Decision(DeliveryState.DELIVERED)
+        return _DELIVERED
     if status == GONE:
         return Decision(DeliveryState.ABANDONED, ends_subscription=True)
     asked = _retry_after(headers.get("retry-after"), now)

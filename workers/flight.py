@@ -49,9 +49,6 @@ class Exchange:
         ends_at = self.began_at + LONG_ATTEMPT_SECONDS.get(self.claim.channel, ATTEMPT_SECONDS)
         return ends_at - time.monotonic()
 
-    def is_fresh(self, moment_ago: float) -> bool:
-        return self.began_at is None or self.began_at > moment_ago
-
 
 class Flight:
     """Sends what it is given and hands the results to ``land``, from a thread of its own; at most ``most`` at once.
@@ -83,7 +80,9 @@ class Flight:
         """How many first tries and how many retries may begin."""
         moment_ago = time.monotonic() - MOMENT.total_seconds()
         flying = self._flying.copy()
-        fresh = Counter(each.claim.lane.is_retry for each in flying if each.is_fresh(moment_ago))
+        fresh = Counter(
+            each.claim.lane.is_retry for each in flying if each.began_at is None or each.began_at > moment_ago
+        )
         room = self._most - len(flying)
         return max(0, min(FIRST_ROOM - fresh[False], room)), max(0, min(RETRY_ROOM - fresh[True], room))
 

@@ -45,7 +45,7 @@ class Outbound:
         self._ca_bundle = ca_bundle or certifi.where()
         self._multi = Multi()
         self._transfers: dict[pycurl.Curl, Transfer] = {}
-        self._spare: list[pycurl.Curl] = []
+        self._spare: list[tuple[pycurl.Curl, Transfer]] = []
         self._finished: list[tuple[object, Response]] = []
 
     @property
@@ -64,10 +64,10 @@ class Outbound:
             refused = Response(status=None, error="bad_url", duration_ms=0, request=request)
             self._finished.append((context, refused))
             return
-        transfer = Transfer(context, request, self._vet, self._response_limit, request.confined)
-        curl = self._spare.pop() if self._spare and _is_plain_post(request) else self._make_handle()
+        curl, transfer = self._spare.pop() if self._spare and _is_plain(request) else self._make_guarded()
+        transfer.begin(context, request)
         try:
-            self._prepare(curl, request, transfer, seconds)
+            _prepare(curl, request, seconds)
         except pycurl.error as error:
             if error.args[0] != pycurl.E_READ_ERROR:
                 raise
@@ -79,11 +79,19 @@ class Outbound:
     def _start_mail(self, mail: Mail, context: object, deadline_seconds: float) -> None:
         """The operator's own server is where the operator says, on whatever network."""
         assert self._mail, "no mail server is set"
-        curl, reply = self._make_handle(), Reply(context, None, self._vet, self._response_limit)
+        curl, reply = self._make_handle(), Reply(self._vet, self._response_limit)
+        reply.begin(context)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000)))
         for option, value in _mail_options(mail, self._mail, reply):
             curl.setopt(option, value)
         self._add(curl, reply)
+
+    def _make_guarded(self) -> tuple[pycurl.Curl, Transfer]:
+        curl, transfer = self._make_handle(), Transfer(self._vet, self._response_limit)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.open_socket)
+        curl.setopt(pycurl.HEADERFUNCTION, transfer.take_header)
+        curl.setopt(pycurl.WRITEFUNCTION, transfer.take_body)
+        return curl, transfer
 
     def _make_handle(self) -> pycurl.Curl:
         curl = pycurl.Curl()
@@ -118,35 +126,18 @@ class Outbound:
         left += [context for context, _ in self._finished]
         for curl in self._transfers:
             self._multi.remove(curl)
-        for curl in (*self._transfers, *self._spare):
+        for curl in (*self._transfers, *(curl for curl, _ in self._spare)):
             curl.close()
         self._transfers, self._spare, self._finished = {}, [], []
         self._multi.close()
         return left
 
-    def _prepare(
-        self, curl: pycurl.Curl, request: Request, transfer: Transfer, deadline_seconds: float
-    ) -> None:
-        setopt = curl.setopt
-        setopt(pycurl.URL, request.url)
-        for option, value in _content(curl, request):
-            setopt(option, value)
-        setopt(pycurl.CUSTOMREQUEST, request.method)
-        # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
-        setopt(pycurl.HTTPHEADER, [*map(": ".join, request.headers.items()), "Expect:"])
-        setopt(pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000)))
-        # A kept connection was vetted for what it was opened for.
-        setopt(pycurl.FRESH_CONNECT, request.confined)
-        setopt(pycurl.OPENSOCKETFUNCTION, transfer.open_socket)
-        setopt(pycurl.HEADERFUNCTION, transfer.take_header)
-        setopt(pycurl.WRITEFUNCTION, transfer.take_body)
-
     def _finish(self, curl: pycurl.Curl, code: int) -> None:
         self._multi.remove(curl)
         transfer = self._transfers.pop(curl)
         self._finished.append((transfer.context, transfer.conclude(code, curl.getinfo(pycurl.RESPONSE_CODE))))
-        if _is_plain_post(transfer.request) and len(self._spare) < _HANDLES_KEPT:
-            self._spare.append(curl)
+        if transfer.request and _is_plain(transfer.request) and len(self._spare) < _HANDLES_KEPT:
+            self._spare.append((curl, transfer))
         else:
             # One with a form is in a cycle with it, and would wait for the garbage collector.
             curl.close()
@@ -191,15 +182,24 @@ def _mail_options(mail: Mail, server: MailServer, reply: Reply) -> tuple[tuple[i
     )
 
 
-def _is_plain_post(request: Request | None) -> bool:
-    """Each sets every option that another one set, so that they use a handle again as it is."""
-    return request is not None and request.method == "POST" and not request.form
+def _is_plain(request: Request) -> bool:
+    """A push like most: each sets what another one set, so that they use a handle again as it is."""
+    return request.method == "POST" and not request.form and not request.confined
 
 
-def _content(curl: pycurl.Curl, request: Request) -> tuple[tuple[int, object], ...]:
+def _prepare(curl: pycurl.Curl, request: Request, deadline_seconds: float) -> None:
+    curl.setopt(pycurl.URL, request.url)
+    # Without the empty one, curl waits for "100 Continue" before a body of 1 MB.
+    curl.setopt(pycurl.HTTPHEADER, [*map(": ".join, request.headers.items()), "Expect:"])
+    curl.setopt(pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000)))
     if request.form:
-        return ((pycurl.MIMEPOST, _form(curl, request.form)),)
-    return () if request.method == "GET" else ((pycurl.POSTFIELDS, request.body),)
+        curl.setopt(pycurl.MIMEPOST, _form(curl, request.form))
+    elif request.method != "GET":
+        curl.setopt(pycurl.POSTFIELDS, request.body)
+    if not _is_plain(request):
+        curl.setopt(pycurl.CUSTOMREQUEST, request.method)
+        # A kept connection was vetted for what it was opened for.
+        curl.setopt(pycurl.FRESH_CONNECT, request.confined)
 
 
 def _form(curl: pycurl.Curl, fields: Mapping[str, str | File]) -> pycurl.CurlMime:

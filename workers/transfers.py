@@ -107,14 +107,15 @@ class _Lent:
 
 
 class Transfer:
-    """One request's callbacks. None may raise: pycurl would print the traceback and go on."""
+    """A handle's callbacks, for one request at a time. None may raise: pycurl would print the traceback and go on."""
 
-    def __init__(
-        self, context: object, request: Request | None, vet: Vet, response_limit: int, confined: bool = False
-    ) -> None:
-        self.context, self.request, self._vet, self._confined = context, request, vet, confined
+    def __init__(self, vet: Vet, response_limit: int) -> None:
+        self._vet, self._response_limit = vet, response_limit
+
+    def begin(self, context: object, request: Request | None = None) -> None:
+        self.context, self.request = context, request
         self._started_at = time.monotonic()
-        self._body, self._body_room, self._header_room = bytearray(), response_limit, _HEADER_LIMIT
+        self._body, self._body_room, self._header_room = bytearray(), self._response_limit, _HEADER_LIMIT
         self._lines: list[bytes] = []
         # Why the transfer was stopped by us; curl knows only that it was.
         self._stop: str | None = None
@@ -125,7 +126,7 @@ class Transfer:
         if family not in (socket.AF_INET, socket.AF_INET6):
             self._stop = "address_refused"
             return pycurl.SOCKET_BAD
-        self._stop = self._vet(target[0], target[1], self._confined)
+        self._stop = self._vet(target[0], target[1], bool(self.request and self.request.confined))
         if self._stop is not None:
             return pycurl.SOCKET_BAD
         try:

@@ -84,7 +84,9 @@ def test_what_is_confined_is_vetted_so_when_the_socket_is_opened(confined: bool)
     """A socket that is made is not yet connected."""
     public = (socket.AF_INET, socket.SOCK_STREAM, 6, ("93.184.215.14", 80))
     outbound = Outbound(LOOPBACK)
-    opened = Transfer(None, None, outbound._vet, 1, confined).open_socket(0, public)
+    transfer = Transfer(outbound._vet, 1)
+    transfer.begin(None, Request("http://site.example/", b"", {}, confined=confined))
+    opened = transfer.open_socket(0, public)
     outbound.close()
     assert (opened == pycurl.SOCKET_BAD) is confined
     if isinstance(opened, socket.socket):

@@ -33,7 +33,7 @@ from service.releases import publish_scheduled
 from service.replays import plan_replays
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from service.storage.websub import claim_intents
 from tests.conftest import ROOT, SECRET_KEY, VAULT, RecordingQueue, StoppedClock, bearer, lend_database
 from tests.media import jpeg
@@ -159,7 +159,7 @@ class Room:
                 for claim in held
             ]
             with self.services.storage.write() as tx:
-                assert not claims.record_outcomes(tx, outcomes)
+                assert not record_outcomes(tx, outcomes)
         return taken
 
     def _claim(self) -> list[Claim]:
@@ -289,7 +289,10 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
     """What to put where a route has a variable. A new variable has to be named here, or the walk fails."""
     profile = room.services.profile
     languages = [language.url_name for language in profile.languages]
-    slug = next(secret for secret in secrets if secret.startswith(WORD.lower()))
+    # Each once, and of a kind that never stands in this place, one: the walk has thousands of steps as it is.
+    slugs = [*dict.fromkeys(secret for secret in secrets if secret.startswith(WORD.lower()))]
+    ids = [*dict.fromkeys(secret for secret in secrets if is_id(secret))]
+    slug = slugs[0]
     feeds = [*languages, *profile.categories, slug]
     named = sorted({code.split(".")[1] for code in load_catalogue("en") if code.startswith("problem.")})
     return {
@@ -298,19 +301,25 @@ def candidates(room: Room, secrets: list[str]) -> dict[str, list[Any]]:
         "format": [*FORMATS],
         "number": [1, 2],
         "category": [*profile.categories, slug],
-        "slug": [*room.slugs, *secrets, "nothing"],
+        "slug": [*room.slugs, *slugs, ids[0], "nothing"],
         "code": [*named, "nothing"],
         "filename": ["diglot.css", slug],
         "path": ["index.html", slug],
-        "file_name": [room.files[0], *(secret for secret in secrets if secret.endswith(".jpg")), "x.jpg"],
+        "file_name": [room.files[0], *dict.fromkeys(secret for secret in secrets if secret.endswith(".jpg")), "x.jpg"],
         "medium_id": [secrets[0], UNKNOWN],
-        "release_id": [*room.public, *secrets, UNKNOWN],
+        "release_id": [*room.public, *ids, slug, UNKNOWN],
         "delivery_id": [secrets[0], UNKNOWN],
         "replay_id": [secrets[0], UNKNOWN],
-        "subscription_id": [*room.public, *secrets, UNKNOWN],
+        "subscription_id": [*room.public, ids[0], slug, UNKNOWN],
         "key_id": [secrets[0], UNKNOWN],
         "token": [*room.tokens, secrets[0], "nothing"],
     }
+
+
+def is_id(text: str) -> bool:
+    with suppress(ValueError):
+        return str(uuid.UUID(text)) == text
+    return False
 
 
 def urls_of(rule: Rule, values: dict[str, list[Any]]) -> Iterator[str]:

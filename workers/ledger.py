@@ -14,7 +14,7 @@ from service.exchanges import keep_body, keep_request, keep_response
 from service.model import Attempt, Claim, Lane
 from service.retries import CLAIM, LONG_ATTEMPT_SECONDS, LONG_CLAIM, decide
 from service.storage import Storage, Transaction, claims, deliveries
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from service.subscriptions import end_gone
 from workers.flight import Result
 from workers.outbound import Response
@@ -89,7 +89,7 @@ class Ledger:
                     next_attempt_at=decision.next_attempt_at, holds_until=decision.holds_until)
             for result, decision in zip(results, decisions, strict=True)
         ]
-        lost = claims.record_outcomes(tx, outcomes)
+        lost = record_outcomes(tx, outcomes)
         for outcome, decision in zip(outcomes, decisions, strict=True):
             if decision.ends_subscription and outcome not in lost:
                 self._end(tx, outcome.claim, now)

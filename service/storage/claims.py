@@ -1,48 +1,29 @@
-"""Claims on deliveries, the record of every attempt, and what retires a delivery before its time."""
+"""Claims on deliveries, and what retires a delivery before its time."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Attempt, Channel, Claim, DeliveryState, Lane
-from service.retries import Breaker, is_host_well, judge_host, must_pause
-from service.storage import hosts, lines, pauses, turns
-from service.storage.abandoned import note_abandoned
+from service.model import Channel, Claim, DeliveryState, Lane
+from service.storage import lines, turns
 from service.storage.deliveries import message_id
-from service.storage.overtaken import retire_followed, retire_overtaken
-from service.storage.sets import Gathered, Key, Rows, among
-from service.storage.subscriptions import hold
-from service.storage.tables import Instant, attempts, deliveries, events, payloads, subscriptions
-from service.storage.websub import State, read_states, retire_older_states
+from service.storage.overtaken import retire_followed, retire_overtaken, retire_returned
+from service.storage.sets import Gathered, Key, among
+from service.storage.tables import deliveries, events, payloads, subscriptions
+from service.storage.websub import State, read_states
 
 # Names the couriers' turns among PostgreSQL's advisory locks.
 _TURN = 727165
 # Of a topic without a document nothing is sent: the attempt fails.
 _GONE = State(None, None, None)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What an attempt came to: the delivery's next state, and when to try again if it is still due.
-
-    Before ``holds_until`` the receiver wants nothing at all.
-    """
-
-    claim: Claim
-    attempt: Attempt
-    state: DeliveryState
-    next_attempt_at: datetime | None
-    holds_until: datetime | None = None
 
 
 def take_turn(tx: sa.Connection) -> None:
@@ -65,7 +46,10 @@ def claim_due(
     Whoever isn't alone has taken his turn before.
     """
     lines.wake(tx, now)
-    choice = turns.Choice(_find_flight(tx, now))
+    if freed := lines.free_lost(tx, now):
+        # What a newer event has overtaken meanwhile is not sent once more.
+        retire_returned(tx, freed)
+    choice = turns.Choice()
     rooms = {False: limit, True: limit if retry_limit is None else retry_limit}
     for lane in lines.find_lanes(tx):
         chosen = turns.choose(tx, choice, lane, after.get(lane, ""), rooms[lane.is_retry], now)
@@ -78,17 +62,6 @@ def claim_due(
     # What came back from a try while something newer was being planned: neither could see the other then.
     retire_followed(tx, [id for id, lane in choice.chosen.items() if lane.is_retry])
     return _hold(tx, owner, until, choice.chosen)
-
-
-def _find_flight(tx: sa.Connection, now: datetime) -> turns.Flight:
-    """Without those that were lost: they are in line again."""
-    flight = turns.find_flight(tx, now)
-    if not flight.is_any_lost:
-        return flight
-    if freed := lines.free_lost(tx, now):
-        # What a newer event has overtaken meanwhile is not sent once more.
-        _retire_overtaken(tx, freed)
-    return turns.find_flight(tx, now)
 
 
 def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[Any, Lane]) -> list[Claim]:
@@ -112,60 +85,6 @@ def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> N
     tx.execute(deliveries.update().where(among(deliveries.c.id, ids)).values(claim_until=until))
 
 
-def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
-    lost = _conclude(tx, outcomes)
-    kept = [outcome for outcome in outcomes if outcome not in lost] if lost else outcomes
-    if kept:
-        _KEEP_ATTEMPT.execute(tx, [_attempt(outcome) for outcome in kept])
-        if again := [outcome.claim.delivery_id for outcome in kept if outcome.state is DeliveryState.DUE]:
-            _retire_overtaken(tx, again)
-        _judge_hosts(tx, kept)
-        _judge_receivers(tx, kept)
-        for outcome in kept:
-            if outcome.holds_until:
-                hold(tx, outcome.claim.subscription_id, outcome.claim.callback, outcome.holds_until)
-        if abandoned := [each for each in kept if each.state is DeliveryState.ABANDONED]:
-            note_abandoned(tx, {each.claim.delivery_id: each.attempt for each in abandoned})
-    return lost
-
-
-def _conclude(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Returns those whose claim was lost."""
-    # In one order, so that two workers which report on the same rows don't wait for each other.
-    ordered = sorted(outcomes, key=attrgetter("claim.delivery_id.int"))
-    # Whose claim is lost is asked when it is known that any was: to have each row named takes longer than to change it.
-    with tx.begin_nested() as together:
-        if _CONCLUDE.execute(tx, [*map(_conclusion, ordered)]).rowcount == len(ordered):
-            return []
-        together.rollback()
-    return [outcome for outcome in ordered if not _CONCLUDE.execute(tx, [_conclusion(outcome)]).rowcount]
-
-
-def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
-    before = hosts.lock_breakers(tx, {outcome.claim.host for outcome in outcomes})
-    after = dict(before)
-    for outcome in outcomes:
-        attempt, host = outcome.attempt, outcome.claim.host
-        is_well = is_host_well(attempt.status, attempt.error)
-        # A host that was well and still is has nothing to be kept of it.
-        if is_well is False or (is_well and host in after):
-            after[host] = judge_host(after.get(host, Breaker()), is_well, attempt.ended_at)
-    changed = {host: breaker for host, breaker in after.items() if breaker != before.get(host, Breaker())}
-    hosts.keep_breakers(tx, changed)
-
-
-def _judge_receivers(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:
-    """Whose last success is how long ago; none of them has anything else in flight."""
-    failed = [(each.claim, each.attempt) for each in outcomes if each.state is not DeliveryState.DELIVERED]
-    taken = [outcome.claim for outcome in outcomes if outcome.state is DeliveryState.DELIVERED]
-    pauses.note_well(tx, [claim for claim in taken if claim.failing_since])
-    failing = pauses.note_failures(tx, failed) if failed else {}
-    for claim, attempt in failed:
-        if must_pause(claim.channel, failing.get(claim.subscription_id), attempt.ended_at):
-            pauses.pause(tx, claim, attempt)
-
-
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
     """Give up what an ended subscription is still owed. What is in flight just now is left to finish: it may arrive."""
     due = deliveries.update().where(
@@ -186,12 +105,6 @@ def retire_waiting(tx: sa.Connection, release_id: uuid.UUID, after: uuid.UUID, l
         deliveries.c.subscription_id > after, deliveries.c.subscription_id <= last,
     )
     tx.execute(waiting.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
-
-
-def _retire_overtaken(tx: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
-    """Something newer was planned while these were in flight: they are not tried again."""
-    retire_followed(tx, ids)
-    retire_older_states(tx, ids)
 
 
 def _read_bodies(tx: sa.Connection, ids: Collection[Any]) -> dict[Any, State]:
@@ -235,41 +148,3 @@ _HELD = Gathered(sa.select(
 _BODIES = sa.select(
     sa.type_coerce(payloads.c.id, Key).label("key"), payloads.c.body, payloads.c.media_type
 ).where(among(payloads.c.id, "ids"))
-
-
-def _conclusion(outcome: Outcome) -> dict[str, Any]:
-    delivered = outcome.state is DeliveryState.DELIVERED
-    return {
-        "own_id": outcome.claim.delivery_id, "owner": outcome.claim.owner, "number": outcome.claim.attempt,
-        "new_state": outcome.state.value, "again_at": outcome.next_attempt_at,
-        "accepted_at": outcome.attempt.ended_at if delivered else None,
-    }
-
-
-def _attempt(outcome: Outcome) -> dict[str, Any]:
-    attempt = outcome.attempt
-    return {
-        "delivery_id": outcome.claim.delivery_id, "number": attempt.number, "started_at": attempt.started_at,
-        "duration_ms": attempt.duration_ms, "status": attempt.status, "error": attempt.error,
-        "request_headers": attempt.request_headers, "response_headers": attempt.response_headers,
-        "response_body": attempt.response_body,
-    }
-
-
-# What is fenced by owner and number, so that a late result of a claim that was lost changes nothing.
-_CONCLUDE = Rows(
-    {"own_id": deliveries.c.id.type, "owner": deliveries.c.claim_owner.type, "number": deliveries.c.attempt.type,
-     "new_state": deliveries.c.state.type, "again_at": Instant(), "accepted_at": Instant()},
-    lambda row: deliveries.update().where(
-        deliveries.c.id == row["own_id"], deliveries.c.claim_owner == row["owner"],
-        deliveries.c.attempt == row["number"], deliveries.c.state == DeliveryState.DUE,
-    ).values(
-        # Sent anew and failed, it still was delivered once.
-        state=row["new_state"], delivered_at=sa.func.coalesce(row["accepted_at"], deliveries.c.delivered_at),
-        next_attempt_at=row["again_at"], claim_owner=None, claim_until=None,
-    ),
-)
-_KEEP_ATTEMPT = Rows(
-    {column.name: column.type for column in attempts.c if column is not attempts.c.exchange_cleared_at},
-    lambda row: attempts.insert().from_select(list(row), sa.select(*row.values())),
-)

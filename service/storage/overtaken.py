@@ -12,6 +12,7 @@ from service.model import DeliveryState, EventType
 from service.storage.pauses import is_overtaken
 from service.storage.sets import among
 from service.storage.tables import deliveries, events
+from service.storage.websub import retire_older_states
 
 # Made once, as a courier asks this all the time.
 _OVERTAKING = sa.select(events.c.release_id).where(
@@ -35,6 +36,12 @@ def retire_followed(tx: sa.Connection, ids: Collection[uuid.UUID]) -> None:
     """
     if ids:
         _retire(tx, ids, _is_followed())
+
+
+def retire_returned(tx: sa.Connection, ids: Collection[uuid.UUID]) -> None:
+    """Of these, which come back from a try: something newer was planned meanwhile, so they are not tried again."""
+    retire_followed(tx, ids)
+    retire_older_states(tx, ids)
 
 
 @functools.cache

@@ -97,7 +97,7 @@ class Gathered:
     """A query whose rows are many, without bytes among them.
 
     For each row SQLite's driver lets go of the interpreter, and waits until the other threads let go of it in turn:
-    so SQLite makes one value of all.
+    so SQLite makes one value of all. The query's order holds: SQLite gathers a subquery's rows as they come.
     """
 
     def __init__(self, query: sa.Select[Any]) -> None:

@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from service.model import DeliveryState, Lane, SubscriptionState
 from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONG_CLAIM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
 from service.storage.hosts import find_breakers
-from service.storage.lines import IS_LOST, lost_at
 from service.storage.pauses import keep
 from service.storage.sets import Gathered, Key, among
 from service.storage.tables import deliveries, subscriptions
@@ -31,60 +30,15 @@ _LANES = [lane.value for lane in Lane]
 
 
 @dataclass(slots=True)
-class Flight:
-    """What is in flight from all couriers, and to each host how many of them in their first moment."""
-
-    subscriptions: set[Any]
-    hosts: Counter[str]
-    bursts: Counter[str]
-    # Whether a courier is among them that died.
-    is_any_lost: bool
-
-    def add(self, subscription_id: Any, host: str) -> None:
-        self.subscriptions.add(subscription_id)
-        self.hosts[host] += 1
-        self.bursts[host] += 1
-
-    def has_room(self, subscription_id: Any, host: str, room: int) -> bool:
-        return (
-            subscription_id not in self.subscriptions and self.hosts[host] < room and self.bursts[host] < HOST_BURST
-        )
-
-
-# By when a claim ends, for there are two kinds, each of its length.
-_IS_FRESH = sa.or_(
-    sa.and_(
-        deliveries.c.claim_until > sa.bindparam("moment_ago"), deliveries.c.claim_until < sa.bindparam("moment_on")
-    ),
-    deliveries.c.claim_until > sa.bindparam("long_moment_ago"),
-)
-_FLYING = Gathered(sa.select(
-    sa.type_coerce(deliveries.c.subscription_id, Key).label("subscription_id"), deliveries.c.host,
-    sa.case((_IS_FRESH, 1), else_=0).label("is_fresh"), sa.case((IS_LOST, 1), else_=0).label("is_lost"),
-).where(deliveries.c.claim_owner.is_not(None)))
-
-
-def find_flight(tx: sa.Connection, now: datetime) -> Flight:
-    moments = {
-        "moment_ago": now + CLAIM - MOMENT, "moment_on": now + CLAIM + MOMENT,
-        "long_moment_ago": now + LONG_CLAIM - MOMENT,
-    }
-    rows = _FLYING.execute(tx, lost_at(now) | moments)
-    return Flight(
-        subscriptions={row.subscription_id for row in rows}, hosts=Counter(row.host for row in rows),
-        bursts=Counter(row.host for row in rows if row.is_fresh), is_any_lost=any(row.is_lost for row in rows),
-    )
-
-
-@dataclass(slots=True)
 class Choice:
     """Who is sent next; which hosts and subscriptions are to be left alone, and until when; and which for good.
 
-    Ids are `Key`s.
+    Ids are `Key`s. ``hosts`` counts what is chosen for each.
     """
 
-    flight: Flight
     chosen: dict[Any, Lane] = field(default_factory=dict)
+    hosts: Counter[str] = field(default_factory=Counter)
+    subscriptions: set[Any] = field(default_factory=set)
     hosts_put_off: dict[str, datetime] = field(default_factory=dict)
     subscriptions_put_off: dict[Any, datetime] = field(default_factory=dict)
     silent: set[Any] = field(default_factory=set)
@@ -98,9 +52,14 @@ class Choice:
             self.hosts_put_off[row.host] = breaker.held_until
         elif row.held_until and now < row.held_until <= now + LONGEST_WAIT:
             self.subscriptions_put_off[row.subscription_id] = row.held_until
-        elif self.flight.has_room(row.subscription_id, row.host, room):
-            self.flight.add(row.subscription_id, row.host)
+        elif not row.is_busy and row.subscription_id not in self.subscriptions and self._has_room(row, room):
             self.chosen[row.id] = lane
+            self.hosts[row.host] += 1
+            self.subscriptions.add(row.subscription_id)
+
+    def _has_room(self, row: Any, room: int) -> bool:
+        more = self.hosts[row.host]
+        return bool(row.flying + more < room and row.fresh + more < HOST_BURST)
 
     @property
     def count_put_off(self) -> int:
@@ -113,7 +72,7 @@ def choose(tx: sa.Connection, choice: Choice, lane: Lane, after: str, room: int,
     Returns how many.
     """
     before, most = len(choice.chosen), len(choice.chosen) + room
-    for rows in _walk(tx, lane, after, room) if room > 0 else ():
+    for rows in _walk(tx, lane, after, room, now) if room > 0 else ():
         breakers = find_breakers(tx, {row.host for row in rows})
         for row in rows:
             if len(choice.chosen) < most:
@@ -123,22 +82,40 @@ def choose(tx: sa.Connection, choice: Choice, lane: Lane, after: str, room: int,
     return len(choice.chosen) - before
 
 
-def _walk(tx: sa.Connection, lane: Lane, after: str, size: int) -> Iterator[Sequence[Any]]:
+def _walk(tx: sa.Connection, lane: Lane, after: str, size: int, now: datetime) -> Iterator[Sequence[Any]]:
     """The oldest of each subscription, of each host at most as many as it could have room for, batch by batch."""
+    given = {"lane": lane.value, "size": size} | _moments(now)
     for start, is_wrapped in ((after, False), ("", True)) if after else (("", False),):
         host, subscription_id = start, _LAST_ID
-        while rows := _STEPS.execute(tx, {"lane": lane.value, "host": host, "subscription_id": subscription_id,
-                                          "size": size}):
+        while rows := _STEPS.execute(tx, given | {"host": host, "subscription_id": subscription_id}):
             yield [row for row in rows if not (is_wrapped and row.host > after)]
             host, subscription_id = rows[-1].host, rows[-1].subscription_id
             if len(rows) < size or (is_wrapped and host > after):
                 break
 
 
+def _moments(now: datetime) -> dict[str, datetime]:
+    return {
+        "moment_ago": now + CLAIM - MOMENT, "moment_on": now + CLAIM + MOMENT,
+        "long_moment_ago": now + LONG_CLAIM - MOMENT,
+    }
+
+
+def _make_flight() -> sa.CTE:
+    """To each host, how many are in flight from all couriers, and how many of them in their first moment."""
+    until = deliveries.c.claim_until
+    # By when a claim ends, for there are two kinds, each of its length.
+    is_usual = sa.and_(until > sa.bindparam("moment_ago"), until < sa.bindparam("moment_on"))
+    is_fresh = sa.or_(is_usual, until > sa.bindparam("long_moment_ago"))
+    fresh = sa.func.sum(sa.case((is_fresh, 1), else_=0))
+    query = sa.select(deliveries.c.host, sa.func.count().label("flying"), fresh.label("fresh"))
+    return query.where(deliveries.c.claim_owner.is_not(None)).group_by(deliveries.c.host).cte("flight")
+
+
 def _make_steps() -> sa.Select[Any]:
     """A loose scan of the index: each step looks up the first that stands behind the last.
 
-    Takes a `lane`, the `host` and `subscription_id` to start behind, and a `size`.
+    Takes a `lane`, the `host` and `subscription_id` to start behind, a `size`, and the `_moments`.
     """
     here = deliveries.alias("here")
     flying = deliveries.alias("flying")
@@ -147,20 +124,25 @@ def _make_steps() -> sa.Select[Any]:
     is_busy = sa.exists().where(
         flying.c.subscription_id == here.c.subscription_id, flying.c.claim_owner.is_not(None)
     )
-    free = sa.case((is_busy, 0), else_=1)
+    busy = sa.case((is_busy, 1), else_=0)
     host, subscription_id = sa.bindparam("host", type_=here.c.host.type), sa.bindparam("subscription_id", type_=Key)
-    first = sa.select(*columns, free.label("free")).where(here.c.id == _first_behind(host, subscription_id))
-    steps = first.cte("steps", recursive=True)
+    first = sa.select(*columns, busy.label("is_busy"), (1 - busy).label("free"))
+    steps = first.where(here.c.id == _first_behind(host, subscription_id)).cte("steps", recursive=True)
     # From a host with as many as it can have room for, on to the next one.
     is_enough = steps.c.free >= HOST_BURST
     last = sa.case((is_enough, sa.literal(_LAST_ID, Key)), else_=steps.c.subscription_id)
     before = sa.case((here.c.host == steps.c.host, steps.c.free), else_=0)
-    onward = sa.select(*columns, before + free).join_from(steps, here, here.c.id == _first_behind(steps.c.host, last))
-    steps = steps.union_all(onward)
-    found = sa.select(steps.c.id, steps.c.host, steps.c.subscription_id).limit(sa.bindparam("size")).subquery()
-    return sa.select(found, subscriptions.c.held_until, subscriptions.c.state).join_from(
-        found, subscriptions, subscriptions.c.id == found.c.subscription_id
-    ).order_by(found.c.host, found.c.subscription_id)
+    onward = sa.select(*columns, busy, before + 1 - busy)
+    steps = steps.union_all(onward.join_from(steps, here, here.c.id == _first_behind(steps.c.host, last)))
+    found = sa.select(
+        steps.c.id, steps.c.host, steps.c.subscription_id, steps.c.is_busy
+    ).limit(sa.bindparam("size")).subquery()
+    flight = _make_flight()
+    counts = (sa.func.coalesce(count, 0).label(count.name) for count in (flight.c.flying, flight.c.fresh))
+    query = sa.select(found, *counts, subscriptions.c.held_until, subscriptions.c.state)
+    query = query.join_from(found, subscriptions, subscriptions.c.id == found.c.subscription_id)
+    query = query.outerjoin(flight, flight.c.host == found.c.host)
+    return query.order_by(found.c.host, found.c.subscription_id)
 
 
 def _first_behind(host: Any, subscription_id: Any) -> sa.ScalarSelect[uuid.UUID]:

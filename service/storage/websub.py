@@ -195,7 +195,7 @@ def retire_waiting(tx: sa.Connection, subscription_ids: Collection[uuid.UUID]) -
     tx.execute(waiting.values(state=DeliveryState.SUPERSEDED, next_attempt_at=None, lane=None))
 
 
-def retire_older_states(tx: sa.Connection, delivery_ids: Sequence[uuid.UUID]) -> None:
+def retire_older_states(tx: sa.Connection, delivery_ids: Collection[uuid.UUID]) -> None:
     """Of these, what came back from a try while a newer state of the topic was planned is not tried again.
 
     Should a clock that was set back hide which is newer, the newest state is sent twice, and never an older one.

@@ -16,7 +16,7 @@ from service.publishing import publish_due
 from service.replays import plan_replays
 from service.retries import CLAIM, PAUSE_AFTER, PAUSE_FAILURES, decide
 from service.storage import Storage, claims
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from tests.conftest import StoppedClock
 
 Headers = dict[str, str]
@@ -96,7 +96,7 @@ class Wire:
             claim=claim, attempt=attempt, state=decision.state, next_attempt_at=decision.next_attempt_at
         )
         with self.storage.write() as tx:
-            assert not claims.record_outcomes(tx, [outcome])
+            assert not record_outcomes(tx, [outcome])
 
     def fail_daily(self) -> list[str]:
         """So often that one more failure pauses it; returns the releases that failed."""

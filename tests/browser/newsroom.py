@@ -23,7 +23,7 @@ from service.previews import issue_pass
 from service.releases import revise_release
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from service.supervisor import answers_http, service_stages
 from service.unsubscribing import make_token
 from service.validation import validate_release
@@ -160,7 +160,7 @@ class Furnisher:
         now = self.room.clock()
         with self.room.storage.write() as tx:
             held = claims.claim_due(tx, "courier", limit=200, now=now, until=now + CLAIM)
-            claims.record_outcomes(tx, [
+            record_outcomes(tx, [
                 outcome(claim, status, state, now)
                 for claim in held for status, state in ANSWERS.items() if f"partner{status}" in claim.callback
             ])

@@ -13,7 +13,7 @@ from service.model import Attempt, Claim, DeliveryState, EventType, Release
 from service.publishing import publish_due
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from tests.core.newsroom import OVERTAKING, Newsroom, owed, subscribe
 from tests.core.test_races import PATIENCE_SECONDS, Rival, just_before
 from workers.ledger import Ledger
@@ -35,7 +35,7 @@ def conclude(newsroom: Newsroom, held: Claim, status: int) -> None:
         next_attempt_at=None if is_taken else now + timedelta(seconds=5),
     )
     with newsroom.storage.write() as tx:
-        claims.record_outcomes(tx, [outcome])
+        record_outcomes(tx, [outcome])
 
 
 def test_who_has_waited_for_his_turn_claims_from_then_on(newsroom: Newsroom) -> None:

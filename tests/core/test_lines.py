@@ -15,7 +15,7 @@ from bench.archive import analyse
 from service.model import Attempt, Claim, DeliveryState, EventType, Lane
 from service.retries import CLAIM, HOST_BURST, HOST_FAILURES, HOST_HOLDS, HOST_ROOM, LONGEST_WAIT, MOMENT, SPREAD
 from service.storage import Storage, claims, hosts, lines
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from service.storage.tables import deliveries
 from tests.conftest import StoppedClock
 from tests.core.backlog import load_deliveries, load_subscriptions
@@ -52,7 +52,7 @@ class Couriers:
             claim=held, attempt=attempt, state=state, next_attempt_at=again, holds_until=holds_until
         )
         with self.storage.write() as tx:
-            assert not claims.record_outcomes(tx, [outcome])
+            assert not record_outcomes(tx, [outcome])
 
     def fail(self, times: int, status: int | None = 503, error: str | None = None) -> None:
         """So many attempts in a row."""

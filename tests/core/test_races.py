@@ -18,7 +18,7 @@ from service.publishing import publish_due
 from service.releases import RevisionMismatch, get_release, revise_release, withdraw_release
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from service.subscriptions import change_subscription, delete_subscription, get_subscription, resume_subscription
 from tests.core.newsroom import Newsroom, claim, owed, subscribe
 
@@ -160,7 +160,7 @@ def test_what_fails_while_its_subscription_is_being_deleted_is_given_up(
 
     def record() -> None:
         with newsroom.storage.write() as tx:
-            claims.record_outcomes(tx, [outcome])
+            record_outcomes(tx, [outcome])
 
     def delete() -> None:
         delete_subscription(newsroom.storage, subscription_id, newsroom.desk, newsroom.clock())
@@ -188,7 +188,7 @@ def test_a_failure_and_a_new_callback_do_not_wait_for_each_other(newsroom: Newsr
     rival = Rival(lambda: change_subscription(newsroom.storage, subscription_id, change, newsroom.desk))
     moment = just_before(newsroom.storage, "SELECT subscriptions.id, subscriptions.state", rival)
     with moment, newsroom.storage.write() as tx:
-        claims.record_outcomes(tx, [outcome])
+        record_outcomes(tx, [outcome])
     assert rival.result.callback == "https://new.example/"
     with newsroom.storage.write() as tx:
         [again] = claims.claim_due(tx, "courier", limit=1, now=now, until=now + CLAIM)

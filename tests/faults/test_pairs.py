@@ -17,6 +17,7 @@ from tests.faults.processes import Service, run_service, wait_until
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 BUSY_SECONDS = 12.0
+FEWEST_POLLS = 20
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_no_poll_ever_sees_half_of_anything(service: Service, release_document: 
         poller.start()
     ends_at, number = time.monotonic() + BUSY_SECONDS, 0
     posted: list[Any] = []
-    while time.monotonic() < ends_at:
+    while time.monotonic() < ends_at or min(poller.polls for poller in pollers) < FEWEST_POLLS:
         number += 1
         posted.append(service.call("/v1/releases", edited(release_document, number)))
         change(service, watched, "", edited(release_document, number), "PUT")
@@ -116,5 +117,4 @@ def test_no_poll_ever_sees_half_of_anything(service: Service, release_document: 
         poller.join()
     for poller in pollers:
         assert poller.halves == [], type(poller).__name__
-        assert poller.polls > 20, "the loop was not tight"
         assert len(poller.states) > 3, "the polls fell between no two swaps"

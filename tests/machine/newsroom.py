@@ -17,7 +17,7 @@ from service.model import Attempt, Claim, Draft, Edition, Release, ReleaseState,
 from service.publishing import Published, publish_due
 from service.retries import CLAIM, decide
 from service.storage import Storage, claims
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from tests.conftest import RecordingQueue, StoppedClock
 from tests.factories import make_desk
 from tests.machine.model import Words
@@ -118,7 +118,7 @@ class Newsroom:
             claim=claim, attempt=attempt, state=decision.state, next_attempt_at=decision.next_attempt_at
         )
         with self.storage.write() as tx:
-            return not claims.record_outcomes(tx, [outcome])
+            return not record_outcomes(tx, [outcome])
 
     def deliver_all(self) -> list[Claim]:
         """Every partner takes whatever it is owed, however long that lasts."""

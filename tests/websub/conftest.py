@@ -15,7 +15,7 @@ from service.model import Attempt, Claim, DeliveryState, Draft, Intent, IntentSt
 from service.networks import AllowedNetworks
 from service.storage import Storage, claims, deliveries
 from service.storage import websub as asked
-from service.storage.claims import Outcome
+from service.storage.outcomes import Outcome, record_outcomes
 from service.validation import validate_release
 from service.websub import read_intent
 from tests.conftest import StoppedClock
@@ -74,7 +74,7 @@ class Hub:
         attempt = Attempt(number=claim.attempt, started_at=self.clock(), duration_ms=1, status=500)
         again_at = None if again_in is None else self.clock() + timedelta(seconds=again_in)
         with self.storage.write() as tx:
-            assert not claims.record_outcomes(
+            assert not record_outcomes(
                 tx, [Outcome(claim=claim, attempt=attempt, state=state, next_attempt_at=again_at)]
             )
 

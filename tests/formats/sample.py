@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from service.feeds import entry_id
 from service.model import Category, Entry, Feed, Medium, Related, Tombstone
 
 SITE = "https://press.example"
@@ -47,8 +49,18 @@ WORDS = {
         "<p>Projects A&amp;B come first and <strong>start next March</strong> 🎉.</p>",
     },
 }
-SLUGS = ("qinglan-visit", "skills-week", "welding-basics")
+# Release ids, by slug.
+RELEASES = {
+    "qinglan-visit": uuid.UUID("019a9c1e-7b2a-7c4d-8e10-3f5a6b7c8d01"),
+    "skills-week": uuid.UUID("019a972f-03c1-7b6e-9a44-5c1e2d3f4a02"),
+    "welding-basics": uuid.UUID("019a9208-9e57-7f13-b7c8-0a9b8c7d6e03"),
+}
+SLUGS = tuple(RELEASES)
 LATEST = datetime(2026, 11, 20, 9, 30, 15, 250_000, tzinfo=timezone(timedelta(hours=8)))
+
+
+def feed_id(language: str, category: str = "") -> str:
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{SITE}/{language}/{category}").urn
 
 
 def page_url(language: str, slug: str) -> str:
@@ -59,7 +71,7 @@ def make_entry(language: str, number: int) -> Entry:
     words, slug = WORDS[language], SLUGS[number]
     published = LATEST - timedelta(days=number, milliseconds=250 if number == 1 else 0)
     return Entry(
-        id=f"tag:press.example,2026:{slug}:{language}",
+        id=entry_id(RELEASES[slug], language),
         language=language,
         title=words["headlines"][number],
         summary=words["summary"],
@@ -91,7 +103,7 @@ def make_feed(language: str) -> Feed:
     words = WORDS[language]
     entries = tuple(make_entry(language, number) for number in range(len(SLUGS)))
     return Feed(
-        id=f"tag:press.example,2026:feed:{language}",
+        id=feed_id(language),
         language=language,
         title=words["title"],
         subtitle=words["subtitle"],
@@ -127,7 +139,7 @@ def make_category_feed(language: str) -> Feed:
     """What is current of one category, with two withdrawals and nothing before it."""
     feed, other = make_feed(language), PATHS[OTHER[language]]
     return replace(
-        feed, id=f"{feed.id}:cooperation", title=f"{feed.title} – {WORDS[language]['category']}",
+        feed, id=feed_id(language, "cooperation"), title=f"{feed.title} – {WORDS[language]['category']}",
         address=f"{feed.address}/cooperation", entries=feed.entries[:1],
         related=(Related(OTHER[language], f"{SITE}/feeds/{other}/cooperation"),),
         tombstones=tuple(Tombstone(entry.id, LATEST + timedelta(hours=2)) for entry in feed.entries[1:]),

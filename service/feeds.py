@@ -36,7 +36,8 @@ class Listing:
     ``withdrawals``, with what is known of them.
 
     ``category`` is empty for the feed of all releases. ``archives`` counts the archives that are complete, from
-    the oldest; ``archive`` is the number of this one if it is an archive itself, else None.
+    the oldest; ``archive`` is the number of this one if it is an archive itself, else None. Texts are ``whole`` also
+    where they are very long.
     """
 
     category: str
@@ -47,6 +48,7 @@ class Listing:
     updated: datetime
     archives: int = 0
     archive: int | None = None
+    whole: bool = False
 
 
 def render_documents(
@@ -166,7 +168,7 @@ def make_feed(profile: Profile, listing: Listing) -> Feed:
         updated=listing.updated,
         related=tuple(Related(other.tag, profile.feed_address(other, category)) for other in siblings),
         entries=tuple(
-            _entry(profile, language, release, edition)
+            _entry(profile, language, release, edition, listing.whole)
             for release in listing.releases if (edition := release.edition(language.tag))
         ),
         tombstones=tuple(
@@ -194,10 +196,10 @@ def entry_id(release_id: uuid.UUID, language: str) -> str:
     return uuid.uuid5(release_id, language).urn
 
 
-def content_html(edition: Edition, page_url: str) -> str:
-    """Dateline and body, or instead of a very long body its summary and the way to it."""
+def content_html(edition: Edition, page_url: str, *, whole: bool = False) -> str:
+    """Dateline and body, or instead of a very long body its summary and the way to it, unless it is to be whole."""
     body = edition.body_html
-    if len(body.encode()) > LONGEST_BODY_BYTES:
+    if len(body.encode()) > LONGEST_BODY_BYTES and not whole:
         words = say(ui_language(edition.language), "feed.whole_text")
         link = f'<a href="{html.escape(page_url)}">{words}</a>'
         body = f"<p>{html.escape(edition.summary, quote=False)}</p>\n<p>{link}</p>"
@@ -230,7 +232,7 @@ def _feed_id(profile: Profile, language: Language, category: str) -> str:
     return uuid.uuid5(_FEED_NAMESPACE, name).urn
 
 
-def _entry(profile: Profile, language: Language, release: Release, edition: Edition) -> Entry:
+def _entry(profile: Profile, language: Language, release: Release, edition: Edition, whole: bool) -> Entry:
     siblings = (other for other in profile.languages if other is not language and release.edition(other.tag))
     url = profile.page_url(language, release.slug)
     return Entry(
@@ -238,7 +240,7 @@ def _entry(profile: Profile, language: Language, release: Release, edition: Edit
         language=language.tag,
         title=edition.headline,
         summary=edition.summary,
-        content_html=content_html(edition, url),
+        content_html=content_html(edition, url, whole=whole),
         url=url,
         published=release.published_at or release.updated_at,
         updated=release.updated_in(language.tag),

@@ -63,7 +63,9 @@ def _part(message: Mapping[str, Any], tag: str) -> _Part:
 def _withdrawal(release: Mapping[str, Any], tag: str) -> _Part:
     words, reasons = ui_language(tag), release["withdrawal"]["reason"]
     reason = reasons.get(tag) or next(iter(reasons.values()), "")
-    text = say(words, "mail.withdrawn.text", url=release["editions"][tag]["url"], reason=reason)
+    # In a language that the newsroom has given up since, there are no pages any more.
+    url = release["editions"][tag]["url"] or release["slug"]
+    text = say(words, "mail.withdrawn.text", url=url, reason=reason)
     return _Part(tag, say(words, "mail.withdrawn.subject"), text, f"<p>{html.escape(text)}</p>")
 
 
@@ -71,12 +73,12 @@ def _edition(release: Mapping[str, Any], tag: str) -> _Part:
     edition, words = release["editions"][tag], ui_language(tag)
     note = release["change_note"].get(tag)
     lead = [*([note] if note else []), *([edition["dateline"]] if edition["dateline"] else [])]
-    link = say(words, "mail.read")
-    text = [edition["headline"], *lead, edition["body_text"], f"{link} {edition['url']}"]
+    link, url = say(words, "mail.read"), edition["url"]
+    text = [edition["headline"], *lead, edition["body_text"], *([f"{link} {url}"] if url else [])]
     markup = [
         f"<h1>{html.escape(edition['headline'])}</h1>", *(f"<p>{html.escape(line)}</p>" for line in lead),
         edition["body_html"], *(_picture(medium, tag) for medium in release["media"]),
-        f'<p><a href="{html.escape(edition["url"])}">{html.escape(link)}</a></p>',
+        *([f'<p><a href="{html.escape(url)}">{html.escape(link)}</a></p>'] if url else []),
     ]
     return _Part(tag, edition["headline"], "\n\n".join(text), "\n".join(markup))
 

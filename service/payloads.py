@@ -76,7 +76,8 @@ def _make_atom(event: Event, release: Release, languages: Sequence[str], profile
     # A newsroom that has given a language up since still owes what it published in it.
     language = profile.find_language(languages[0]) or Language(*[languages[0]] * 3)
     if event.type is not EventType.RELEASE_WITHDRAWN:
-        listing = Listing(category="", language=language, releases=[release], updated=release.updated_in(language.tag))
+        updated = release.updated_in(language.tag)
+        listing = Listing(category="", language=language, releases=[release], updated=updated, whole=True)
         return Payload(atomentry.MEDIA_TYPE, atomentry.render_entry(make_feed(profile, listing)))
     gone_at = release.withdrawn_at or event.created_at
     feed = make_feed(profile, Listing(category="", language=language, releases=[], updated=gone_at))

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from service.clock import new_id
 from service.config import Profile
@@ -119,7 +120,11 @@ def change_subscription(
             subscription, **values, settings=patch(subscription.settings, settings),
             secret=secret or subscription.secret,
         )
-        if faults := [*_find_entry_faults(changed.format, changed.language_choice, changed.languages)]:
+        faults = [*_find_entry_faults(changed.format, changed.language_choice, changed.languages)]
+        if subscription.channel is Channel.WORDPRESS and not secret and _is_elsewhere(subscription, changed):
+            # Else whoever changes the callback could have it sent to a site of his own, and read it there.
+            faults.append(Fault(pointer="/application_password", code="password_of_another_site"))
+        if faults:
             raise Invalid(faults)
         if changed.callback != subscription.callback:
             changed = dataclasses.replace(changed, failing_since=None)
@@ -127,6 +132,12 @@ def change_subscription(
             subscriptions.end_hold(tx, subscription_id)
         subscriptions.update_subscription(tx, changed)
     return changed
+
+
+def _is_elsewhere(before: Subscription, after: Subscription) -> bool:
+    """Whether the callback leads to another origin (RFC 6454 section 4)."""
+    places = [(urlsplit(each.callback).scheme.lower(), host_of(each.callback)) for each in (before, after)]
+    return places[0] != places[1]
 
 
 def rotate_secret(
@@ -189,8 +200,10 @@ def resume_subscription(
 ) -> Subscription:
     """What was kept is sent, in order; with `since`, what was missed since then and nothing older but withdrawals.
 
-    Raises NotFound, SubscriptionEnded or NotPaused.
+    Raises Invalid for a time to come, NotFound, SubscriptionEnded or NotPaused.
     """
+    if since and since > now:
+        raise Invalid([Fault(pointer="/since", code="future_since")])
     with storage.write() as tx:
         subscription = _lock(tx, subscription_id, caller)
         if subscription.state not in STANDING:

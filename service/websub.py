@@ -20,10 +20,14 @@ DAY_SECONDS = 24 * 3600
 # Section 5.1 leaves the lease to the hub, section 7.2 recommends ten days.
 USUAL_LEASE, SHORTEST_LEASE, LONGEST_LEASE = 10 * DAY_SECONDS, DAY_SECONDS, 30 * DAY_SECONDS
 MOST_SECRET_BYTES = 199
+# Section 5.1: what else a form holds is ignored, also where it stands twice.
+FIELDS = frozenset({"hub.mode", "hub.topic", "hub.callback", "hub.secret", "hub.lease_seconds"})
 # Of one callback host: nobody is flooded in our name, and a host that answers nothing gathers little.
 MOST_WAITING = 100
 MOST_AN_HOUR = 300
 MOST_SUBSCRIPTIONS = 1000
+# Of one subscriber, who may renew or leave whatever others ask for on its host, or on all hosts together.
+MOST_RENEWALS_AN_HOUR = 12
 # Of all hosts together.
 MOST_WAITING_IN_ALL = 10_000
 BUDGET_PERIOD = timedelta(hours=1)

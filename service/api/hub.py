@@ -16,7 +16,7 @@ from service.edge import services
 from service.errors import DiglotError, Fault, Invalid
 from service.feeds import list_topics
 from service.schema_faults import json_pointer
-from service.websub import read_intent
+from service.websub import FIELDS, read_intent
 
 blueprint = Blueprint("hub", __name__)
 
@@ -59,7 +59,7 @@ def _read_form() -> dict[str, str]:
         fields = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
         raise WrongEncoding(offset=error.start) from None
-    counts = Counter(name for name, _ in fields if name.startswith("hub."))
+    counts = Counter(name for name, _ in fields if name in FIELDS)
     twice = [name for name, count in counts.items() if count > 1]
     # A publisher may name several topics; of a subscriber's two callbacks nobody could say which is meant.
     if twice and ("hub.mode", "publish") not in fields:

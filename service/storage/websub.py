@@ -60,15 +60,19 @@ def count_waiting(tx: sa.Connection, *, host: str | None = None) -> int:
     return tx.execute(query.where(intents.c.host == host) if host else query).scalar_one()
 
 
-def list_moments(tx: sa.Connection, host: str, since: datetime, now: datetime) -> Sequence[datetime]:
-    """When callbacks on this host were to be asked, oldest first; denials are ours.
+def list_moments(
+    tx: sa.Connection, intent: Intent, since: datetime, now: datetime, *, of_subscriber: bool
+) -> Sequence[datetime]:
+    """When callbacks on this one's host were to be asked, or this very subscriber; oldest first. Denials are ours.
 
     What lies ahead of `now` was before a clock was set back.
     """
     query = sa.select(intents.c.created_at).where(
-        intents.c.host == host, intents.c.created_at > since, intents.c.created_at <= now,
+        intents.c.host == intent.host, intents.c.created_at > since, intents.c.created_at <= now,
         intents.c.mode != IntentMode.DENIED,
     )
+    if of_subscriber:
+        query = query.where(intents.c.topic == intent.topic, intents.c.callback == intent.callback)
     return tx.execute(query.order_by(intents.c.created_at)).scalars().all()
 
 

@@ -40,6 +40,30 @@ def test_a_sites_password_is_never_shown_and_never_kept_in_the_clear(
     assert "secret" not in shown
 
 
+@pytest.mark.parametrize("callback", [
+    "https://evil.example/wp-json", "https://daily.example:8443/wp-json", "https://daily.example.evil.example/wp-json",
+])
+def test_a_sites_password_follows_its_callback_to_no_other_site(
+    client: FlaskClient, staff: Headers, callback: str
+) -> None:
+    """Whoever owns the other site would read it there. A new password goes there, and the same site may move."""
+    path = f"/v1/subscriptions/{client.post('/v1/subscriptions', json=SITE, headers=staff).json['id']}"
+    refused = client.patch(path, json={"callback": callback, "username": "x"}, headers=staff)
+    assert faults(refused) == {("/application_password", "password_of_another_site")}
+    kept = client.get(path, headers=staff).json
+    assert (kept["callback"], kept["username"]) == (SITE["callback"], "press")
+    moved = {"callback": "https://DAILY.example:443/blog/wp-json"}
+    assert client.patch(path, json=moved, headers=staff).json["callback"] == moved["callback"]
+    renewed = {"callback": callback, "application_password": "zyxw 9876"}
+    assert client.patch(path, json=renewed, headers=staff).json["callback"] == callback
+
+
+def test_a_webhook_moves_with_its_secret(client: FlaskClient, staff: Headers) -> None:
+    """Which signs, and is sent nowhere."""
+    path = f"/v1/subscriptions/{client.post('/v1/subscriptions', json=HOOK, headers=staff).json['id']}"
+    assert client.patch(path, json={"callback": "https://other.example/"}, headers=staff).status_code == 200
+
+
 def test_format_and_signature_are_shown_of_a_webhook_alone(client: FlaskClient, staff: Headers) -> None:
     """Of any other channel they would tell of something that is never sent."""
     hook, site = (client.post("/v1/subscriptions", json=order, headers=staff).json for order in (HOOK, SITE))

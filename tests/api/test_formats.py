@@ -17,7 +17,7 @@ from lxml import etree
 import schemas
 from service.config import Profile
 from service.deliveries import plan_due
-from service.feeds import entry_id
+from service.feeds import LONGEST_BODY_BYTES, entry_id
 from service.model import (
     NO_SECRET,
     Attempt,
@@ -231,6 +231,18 @@ def test_an_atom_entry_is_the_feeds_own_and_stands_alone(
     [in_feed] = etree.fromstring(client.get("/feeds/en.atom").data).findall(f"{ATOM}entry")
     entry.remove(entry.find(f"{ATOM}author"))
     assert canonical(entry) == canonical(in_feed)
+
+
+def test_a_long_text_is_pushed_whole_where_the_feed_leads_to_its_page(
+    order: Any, post: Any, send: Send, client: FlaskClient, release_document: dict[str, Any]
+) -> None:
+    order(format="atom", languages=["en"])
+    release_document["editions"]["en"]["body_text"] = "A long speech. " * (LONGEST_BODY_BYTES // 15) + "The end of it."
+    post(editions=release_document["editions"])
+    [request] = send()
+    assert b"The end of it." in request.body and b"Read the whole text" not in request.body
+    shown = client.get("/feeds/en.atom").data
+    assert b"The end of it." not in shown and b"Read the whole text" in shown
 
 
 def canonical(element: Any) -> str:

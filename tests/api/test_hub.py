@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
@@ -108,6 +109,14 @@ def test_who_wants_a_problem_gets_one(client: FlaskClient, form: dict[str, str],
     answer = client.post("/hub", data=form | {"hub.topic": "x"}, headers={"Accept": wanted})
     assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")
     assert [fault["pointer"] for fault in answer.json["errors"]] == ["/hub.topic"]
+
+
+def test_what_the_hub_does_not_know_may_stand_there_twice(client: FlaskClient, form: dict[str, str]) -> None:
+    """As subscribers of PubSubHubbub 0.3 still say both ways in which they can be asked."""
+    body = urlencode([*form.items(), ("hub.verify", "sync"), ("hub.verify", "async")])
+    assert client.post("/hub", data=body, content_type=FORM).status_code == 202
+    twice = client.post("/hub", data=body + "&hub.secret=a&hub.secret=b", content_type=FORM)
+    assert "hub.secret" in plain(twice, 422)[2]
 
 
 def test_a_host_that_used_up_its_budget_is_told_when_to_come_again(

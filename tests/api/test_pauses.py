@@ -140,6 +140,16 @@ def test_resumed_since_a_time_it_gets_all_that_it_missed_since_and_nothing_older
     assert told(wire.deliver()) == [("published", missed), ("published", last)]
 
 
+def test_a_time_to_come_gives_up_nothing_that_was_kept(wire: Wire) -> None:
+    wire.fail_for_days()
+    kept = wire.publish()
+    answer = wire.post(f"{wire.path}/resume", {"since": iso(wire.clock() + timedelta(seconds=1))})
+    assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "future_since")
+    assert wire.get(wire.path)["state"] == "paused"
+    assert wire.post(f"{wire.path}/resume").status_code == 200
+    assert ("published", kept) in told(wire.deliver())
+
+
 def test_resumed_since_a_time_it_gets_nothing_that_was_corrected_since(wire: Wire) -> None:
     release_id = wire.fail_for_days()
     wire.correct(release_id)

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from service.clock import new_id
+from service.config import Profile
 from service.mail import build_message, is_address
-from service.model import Channel, Claim, EventType, Release, Secret
+from service.model import Channel, Claim, Event, EventType, Release, Secret, Withdrawal
 from service.networks import AllowedNetworks
+from service.payloads import release_body
 from service.unsubscribing import make_token
 from tests.channels.conftest import TAGS, Serve
 from tests.services.smtp import Mailbox, make_certificate, run_smtp
@@ -123,6 +126,21 @@ def test_a_correction_and_a_withdrawal_are_told_as_such(
     assert "A date was wrong." in corrected.get_body(["plain"]).get_content()
     assert "Error." in withdrawn.get_body(["plain"]).get_content()
     assert release.editions[1].headline not in withdrawn.as_string()
+
+
+def test_a_language_that_the_newsroom_has_given_up_is_mailed_without_a_link(
+    mailbox: Mailbox, release: Release, owe: Owe, serve: Serve, profile: Profile
+) -> None:
+    """It has no pages any more, and may still be owed: by a replay, or as it was accepted before."""
+    english = dataclasses.replace(profile, languages=profile.languages[1:])
+    for type in (PUBLISHED, WITHDRAWN):
+        gone = dataclasses.replace(release, withdrawn_at=release.published_at, withdrawal=Withdrawal(reason={}))
+        event = Event(id=new_id(), type=type, created_at=datetime.now(UTC))
+        body = release_body(event, gone if type is WITHDRAWN else release, TAGS, english)
+        assert serve(owe(release, type, body=body)).status == 250
+    published, withdrawn = (message.get_body(["plain"]).get_content() for message in mailbox.messages())
+    assert release.editions[0].headline in published and published.count("/releases/") == 1
+    assert f" {release.slug} " in withdrawn and "None" not in published + withdrawn
 
 
 @pytest.mark.parametrize("headline", [

@@ -321,3 +321,18 @@ def test_a_picture_that_is_refused_holds_up_no_text(
     posts = posts_of(standin, release)
     assert {post["status"] for post in posts.values()} == {"publish"}
     assert "/media/" in standin.read(posts["en"]["link"])
+
+
+def test_the_post_of_one_language_is_not_taken_for_that_of_a_narrower_one(
+    wordpress: WordPress, release: Release, owe: Owe, serve: Serve
+) -> None:
+    """A site that looks for `…-en` finds `…-en-gb` too."""
+    message = json.loads(owe(release, PUBLISHED).body)
+    english = message["data"]["release"]["editions"]["en"]
+    for type in ("release.published", "release.corrected"):
+        editions = {tag: english | {"headline": f"{tag} {type}"} for tag in ("en-GB", "en")}
+        message |= {"type": type, "data": {"release": message["data"]["release"] | {"editions": editions}}}
+        assert serve(owe(release, PUBLISHED, body=json.dumps(message).encode())).status == 200
+        posts = wordpress.ask(f"posts?search=diglot-{release.id}&{ANY}&context=edit&per_page=50")
+        titles = {re.search(r'lang="([^"]+)"', post["content"]["raw"])[1]: post["title"]["raw"] for post in posts}
+        assert titles == {tag: f"{tag} {type}" for tag in editions} and len(posts) == 2

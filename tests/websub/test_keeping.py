@@ -195,6 +195,25 @@ def test_a_host_has_so_many_subscriptions_and_may_renew_and_end_them(
     assert websub_hub.confirm("/feeds/en.rss")
 
 
+@pytest.mark.parametrize("budget", ["MOST_AN_HOUR", "MOST_WAITING", "MOST_WAITING_IN_ALL"])
+def test_a_subscriber_renews_and_leaves_whatever_strangers_ask_for_on_its_host(
+    websub_hub: Hub, monkeypatch: pytest.MonkeyPatch, budget: str
+) -> None:
+    """It has a small budget of its own, so that its own callback isn't flooded either."""
+    monkeypatch.setattr(websub, budget, 2)
+    monkeypatch.setattr(websub, "MOST_RENEWALS_AN_HOUR", 3)
+    mine = ("/feeds/en.atom", "https://a.example/mine")
+    assert websub_hub.confirm(*mine)
+    with pytest.raises(TooManyVerifications):
+        for number in range(3):
+            websub_hub.ask("/feeds/en.atom", f"https://a.example/{number}")
+    websub_hub.ask(*mine, secret="renewed")
+    websub_hub.ask(*mine, mode="unsubscribe")
+    with pytest.raises(TooManyVerifications) as refused:
+        websub_hub.ask(*mine, secret="again")
+    assert refused.value.params == {"host": "a.example", "wait_seconds": 3601}
+
+
 def test_the_budgets_let_an_honest_reader_of_all_feeds_in(profile: Profile) -> None:
     assert len(list_topics(profile)) < MOST_WAITING < MOST_AN_HOUR
 
@@ -372,5 +391,6 @@ def test_old_requests_are_forgotten_and_waiting_ones_are_not(websub_hub: Hub) ->
     websub_hub.clock.now += hub.REMEMBERED + timedelta(seconds=1)
     hub.end_expired(websub_hub.storage, websub_hub.clock())
     with websub_hub.storage.read() as tx:
-        moments = asked.list_moments(tx, "a.example", settled.created_at - timedelta(seconds=1), websub_hub.clock())
+        since = settled.created_at - timedelta(seconds=1)
+        moments = asked.list_moments(tx, settled, since, websub_hub.clock(), of_subscriber=False)
     assert moments == [waiting.created_at]

@@ -91,7 +91,14 @@ def _find_posts(site: Site, release: Mapping[str, Any], tag: str) -> Steps[list[
     """By the slug that we gave; where an editor changed that, or the trash did, by the mark in the text."""
     shape = {"status": _STATES, "_fields": "id,status"}
     found = yield from site.find("posts", slug=_slug(release, tag), **shape)
-    return found or (yield from site.find("posts", search=_mark(release, tag), **shape))
+    if found:
+        return found
+    found = yield from site.find("posts", search=_mark(release, tag), **shape)
+    # The mark of `en` is the beginning of that of `en-GB`.
+    for longer in (other for other in release["editions"] if found and other.lower().startswith(f"{tag}-".lower())):
+        theirs = yield from site.find("posts", search=_mark(release, longer), **shape)
+        found = [post for post in found if post.id not in {other.id for other in theirs}]
+    return found
 
 
 def _draft(site: Site, release: Mapping[str, Any], tag: str, languages: Mapping[str, str]) -> Steps[Post]:

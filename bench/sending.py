@@ -47,7 +47,8 @@ class Sender:
         with self._landed:
             self._landed.wait_for(lambda: self._left <= left)
 
-    def _land(self, results: list[Result]) -> None:
+    def _land(self, results: list[Result], late: int) -> None:
+        assert not late
         assert all(result.response.status == 204 for result in results)
         with self._landed:
             self._left -= len(results)

@@ -60,9 +60,10 @@ def redeliver(storage: Storage, delivery_id: uuid.UUID, now: datetime, caller: A
         delivery = deliveries.find_delivery(tx, delivery_id)
         if delivery is None:
             raise NotFound(kind="delivery", id=str(delivery_id))
-        _lock_sendable(tx, delivery.subscription_id, caller, NotFound(kind="delivery", id=str(delivery_id)))
+        # In the order of the planning, so that neither waits for the other.
         if delivery.release_id:
             events.lock_public(tx, delivery.release_id)
+        _lock_sendable(tx, delivery.subscription_id, caller, NotFound(kind="delivery", id=str(delivery_id)))
         if delivery.state is DeliveryState.SUPERSEDED or deliveries.has_newer(tx, delivery_id):
             raise Overtaken()
         deliveries.send_anew(tx, delivery_id, now)
@@ -132,7 +133,7 @@ def _plan_batch(storage: Storage, profile: Profile, replay_id: uuid.UUID, now: d
         replay = replays.lock_unplanned(tx, replay_id)
         if replay is None:
             return 0
-        subscription = subscriptions.find_subscription(tx, replay.subscription_id)
+        subscription = subscriptions.find_steady(tx, replay.subscription_id)
         stands = subscription and subscription.state in (State.ACTIVE, State.PAUSED)
         found = replays.list_events(tx, replay, limit=BATCH) if stands else []
         for event in found:

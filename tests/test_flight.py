@@ -15,6 +15,7 @@ from service.networks import AllowedNetworks
 from service.retries import FIRST_ROOM, MOMENT, RETRY_ROOM
 from tests.faults.processes import wait_until
 from tests.faults.receivers import Received, run_receivers
+from tests.raw import run_partner
 from workers.flight import Flight, Result
 from workers.outbound import Outbound
 
@@ -40,7 +41,7 @@ def board(workers_app: Celery, landed: list[Result]) -> Iterator[Board]:
 
     def board(most: int) -> Flight:
         outbound = Outbound(AllowedNetworks.parse("127.0.0.0/8"))
-        boarded.append((outbound, Flight(outbound, most, utc_now, landed.extend)))
+        boarded.append((outbound, Flight(outbound, most, utc_now, lambda results, late: landed.extend(results))))
         return boarded[-1][1]
 
     yield board
@@ -111,4 +112,15 @@ def test_a_claim_that_was_over_before_it_began_is_not_sent(
     wait_until(lambda: landed, "the other has answered", seconds=10)
     assert (len(received.pushes[0]), len(received.pushes[1])) == (0, 1)
     assert flight.rooms() == (FIRST_ROOM, RETRY_ROOM)
+    flight.close()
+
+
+def test_no_attempt_outlives_its_claim(board: Board, landed: list[Result]) -> None:
+    """Begun late, it would still be under way when another courier begins the next one."""
+    with run_partner(lambda connection, over: over.wait(30)) as (url, _):
+        flight = board(2048)
+        flight.send([claim(url, seconds=1)])
+        flight.start()
+        wait_until(lambda: landed, "the attempt is given up", seconds=8)
+    assert landed[0].response.error == "deadline_exceeded"
     flight.close()

@@ -6,6 +6,7 @@ import gzip
 import select
 import socket
 import threading
+import weakref
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -227,4 +228,21 @@ def test_wake_ends_the_wait() -> None:
     outbound.wake()
     waiter.join(10)
     assert not waiter.is_alive()
+    outbound.close()
+
+
+def test_what_was_sent_is_kept_no_longer_than_its_answer() -> None:
+    """A claim holds the secrets of a partner, and a handle is used again after hours."""
+    class Context:
+        pass
+
+    context = Context()
+    known = weakref.ref(context)
+    outbound = Outbound(LOOPBACK)
+    with run_partner(answer(OK)) as (url, _):
+        outbound.start(Request(url, b"{}", {}), context)
+        [(handed_back, response)] = outbound.wait(20)
+    assert handed_back is context and response.status == 200
+    del handed_back, context
+    assert known() is None
     outbound.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from service.model import (
 )
 from service.schema_faults import find_schema_faults
 from service.views import view_delivery, view_key, view_medium, view_release, view_subscription
+from tests.conftest import ROOT
 
 FOLDER = Path(schemas.__file__).parent
 NAMES = sorted(path.name.removesuffix(".schema.json") for path in FOLDER.glob("*.schema.json"))
@@ -272,3 +274,17 @@ def test_a_time_zone_is_a_name_of_the_iana_database(name: str, known: bool) -> N
 def test_what_nobody_sees_is_not_visible(blank: str) -> None:
     assert not schemas.is_visible(blank)
     assert schemas.is_visible(f"{blank}。")
+
+
+def test_the_pushes_in_the_docs_of_partners_are_real_ones() -> None:
+    """Written by hand, they had lacked what every push has."""
+    page = (ROOT / "docs/partners.md").read_text("utf-8")
+    pushes = [block for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if '"type": "release.' in block]
+    assert len(pushes) == 2
+    for push in map(json.loads, pushes):
+        assert find_schema_faults("push", push) == []
+        assert all(re.fullmatch(r"[0-9T:-]+\.\d{3}Z", time) for time in (push["timestamp"], published_at(push)))
+
+
+def published_at(push: dict[str, Any]) -> str:
+    return str(push["data"]["release"]["published_at"])

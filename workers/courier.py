@@ -109,14 +109,15 @@ class Courier:
     def _patience(self) -> float:
         return max(0.0, min(self._due_at - time.monotonic(), IDLE_SECONDS))
 
-    def _land(self, results: list[Result]) -> None:
+    def _land(self, results: list[Result], late: int) -> None:
         """Of the flight's thread."""
         with self._changed:
-            is_first = not self._unrecorded
+            is_first = bool(results) and not self._unrecorded
             self._unrecorded += results
+            self._open -= late
             if is_first:
                 self._due_at = min(self._due_at, time.monotonic() + GROUP_SECONDS)
-            if is_first or self._is_time():
+            if is_first or late or self._is_time():
                 self._changed.notify()
 
     def _take_back(self, results: list[Result]) -> None:

@@ -41,28 +41,31 @@ class Exchange:
     claim: Claim
     conversation: Conversation | None = None
     began_at: float | None = None
+    ends_at: float = 0.0
     duration_ms: int = 0
 
-    @property
-    def seconds_left(self) -> float:
-        assert self.began_at is not None
-        ends_at = self.began_at + LONG_ATTEMPT_SECONDS.get(self.claim.channel, ATTEMPT_SECONDS)
-        return ends_at - time.monotonic()
+    def begin(self, now: datetime) -> None:
+        """No attempt outlives its claim: another courier would have begun the next one."""
+        lasts = LONG_ATTEMPT_SECONDS.get(self.claim.channel, ATTEMPT_SECONDS)
+        self.began_at = time.monotonic()
+        self.ends_at = self.began_at + min(lasts, (self.claim.until - now).total_seconds())
 
 
 class Flight:
     """Sends what it is given and hands the results to ``land``, from a thread of its own; at most ``most`` at once.
 
-    What was given counts as in flight also while it hasn't begun.
+    What was given counts as in flight also while it hasn't begun. ``land`` is told too how many were over by then, of
+    which there is no result.
     """
 
     def __init__(
-        self, outbound: Outbound, most: int, clock: Clock, land: Callable[[list[Result]], None]
+        self, outbound: Outbound, most: int, clock: Clock, land: Callable[[list[Result], int], None]
     ) -> None:
         self._outbound, self._most, self._clock, self._land = outbound, most, clock, land
         self._waiting: deque[Exchange] = deque()
         self._flying: set[Exchange] = set()
         self._results: list[Result] = []
+        self._late = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="flight", daemon=True)
 
@@ -106,21 +109,20 @@ class Flight:
             self._answer(exchange, response)
         for _ in range(min(_BATCH, len(self._waiting))):
             self._begin(self._waiting.popleft())
-        if self._results:
+        if self._results or self._late:
             results, self._results = self._results, []
-            self._land(results)
+            late, self._late = self._late, 0
+            self._land(results, late)
 
     def _begin(self, exchange: Exchange) -> None:
-        if self._clock() >= exchange.claim.until:
+        now = self._clock()
+        if now >= exchange.claim.until:
             # Frozen meanwhile: another courier has it by now, and what is newer may have gone.
             self._flying.discard(exchange)
+            self._late += 1
             return
-        exchange.began_at = time.monotonic()
-        self._go_on(exchange, lambda: next(self._converse(exchange)))
-
-    def _converse(self, exchange: Exchange) -> Conversation:
-        exchange.conversation = CHANNELS[exchange.claim.channel](exchange.claim, self._clock())
-        return exchange.conversation
+        exchange.begin(now)
+        self._go_on(exchange, lambda: next(_converse(exchange, now)))
 
     def _answer(self, exchange: Exchange, response: Response) -> None:
         conversation = exchange.conversation
@@ -130,7 +132,7 @@ class Flight:
 
     def _go_on(self, exchange: Exchange, step: Callable[[], Request | Mail]) -> None:
         try:
-            self._outbound.start(step(), exchange, exchange.seconds_left)
+            self._outbound.start(step(), exchange, exchange.ends_at - time.monotonic())
         except StopIteration as end:
             self._finish(exchange, end.value)
         except Exception:
@@ -143,3 +145,8 @@ class Flight:
             response = dataclasses.replace(response, duration_ms=exchange.duration_ms)
         self._flying.discard(exchange)
         self._results.append(Result(exchange.claim, response, self._clock()))
+
+
+def _converse(exchange: Exchange, now: datetime) -> Conversation:
+    exchange.conversation = CHANNELS[exchange.claim.channel](exchange.claim, now)
+    return exchange.conversation

@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from service.clock import Clock
@@ -60,7 +61,8 @@ class Ledger:
             tx, self._owner, limit=first_room, retry_limit=retry_room, now=now, until=now + CLAIM, after=self._after
         )
         if slow := [claim for claim in due if claim.channel in LONG_ATTEMPT_SECONDS]:
-            claims.hold_longer(tx, slow, now + LONG_CLAIM)
+            longer = claims.hold_longer(tx, slow, now + LONG_CLAIM)
+            due = [longer.get(claim.delivery_id, claim) for claim in due]
         self._after |= {claim.lane: claim.host for claim in due}
         return due
 
@@ -90,9 +92,13 @@ class Ledger:
             for result, decision in zip(results, decisions, strict=True)
         ]
         lost = record_outcomes(tx, outcomes)
-        for outcome, decision in zip(outcomes, decisions, strict=True):
-            if decision.ends_subscription and outcome not in lost:
-                self._end(tx, outcome.claim, now)
+        ended = [
+            outcome.claim for outcome, decision in zip(outcomes, decisions, strict=True)
+            if decision.ends_subscription and outcome not in lost
+        ]
+        # In one order, for the planning reads them in this one, and might wait for us as we for it.
+        for claim in sorted(ended, key=attrgetter("subscription_id")):
+            self._end(tx, claim, now)
         return [outcome.claim for outcome in lost]
 
     def _end(self, tx: Transaction, claim: Claim, now: datetime) -> None:

@@ -137,6 +137,8 @@ class Outbound:
         transfer = self._transfers.pop(curl)
         self._finished.append((transfer.context, transfer.conclude(code, curl.getinfo(pycurl.RESPONSE_CODE))))
         if transfer.request and _is_plain(transfer.request) and len(self._spare) < _HANDLES_KEPT:
+            # Else it would keep what it carried, and whose secrets, until it is used again.
+            transfer.begin(None)
             self._spare.append((curl, transfer))
         else:
             # One with a form is in a cycle with it, and would wait for the garbage collector.

@@ -153,8 +153,8 @@ class Claim:
     """A worker's hold on a delivery, ``until`` then, with all that sending it needs.
 
     ``message_id`` is the same over all attempts; ``attempt`` and ``owner`` fence the record. ``host`` is the
-    callback's, as `name:port`. Of all attempts, ``tries_before`` were made before it was last sent anew;
-    ``failing_since`` is the subscription's.
+    callback's, as `name:port`. Of all attempts, ``tries_before`` don't count: they were made before it
+    was last sent anew, or died with their courier. ``failing_since`` is the subscription's.
     """
 
     delivery_id: uuid.UUID

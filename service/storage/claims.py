@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -79,10 +80,11 @@ def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[Any, L
     ]
 
 
-def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> None:
-    """These have more to do than an attempt of the others may last."""
-    ids = [claim.delivery_id for claim in owned]
-    tx.execute(deliveries.update().where(among(deliveries.c.id, ids)).values(claim_until=until))
+def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> dict[uuid.UUID, Claim]:
+    """These have more to do than an attempt of the others may last. Returns them as they are then, by their ids."""
+    longer = {claim.delivery_id: dataclasses.replace(claim, until=until) for claim in owned}
+    tx.execute(deliveries.update().where(among(deliveries.c.id, longer.keys())).values(claim_until=until))
+    return longer
 
 
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:

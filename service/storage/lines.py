@@ -50,6 +50,7 @@ _DUE = sa.select(
     sa.select(sa.func.min(deliveries.c.lane)).where(deliveries.c.lane.is_not(None)).scalar_subquery().label("lane"),
     sa.select(sa.func.min(deliveries.c.next_attempt_at)).where(_is_waiting).scalar_subquery().label("waiting"),
     sa.select(sa.func.min(deliveries.c.claim_until)).where(_is_claimed).scalar_subquery().label("claimed"),
+    sa.select(sa.func.max(deliveries.c.claim_until)).where(_is_claimed).scalar_subquery().label("furthest"),
 )
 
 
@@ -60,8 +61,9 @@ def find_lanes(tx: sa.Connection) -> list[Lane]:
 
 def is_any_due(tx: sa.Connection, now: datetime) -> bool:
     """Whether any stands in line, waits and its time has come, or was held by a courier that died."""
-    lane, *times = tx.execute(_DUE).one()
-    return lane is not None or any(at is not None and at <= now for at in times)
+    lane, *times, furthest = tx.execute(_DUE).one()
+    is_misdated = furthest is not None and furthest > lost_at(now)["latest"]
+    return lane is not None or is_misdated or any(at is not None and at <= now for at in times)
 
 
 def wake(tx: sa.Connection, now: datetime) -> None:
@@ -83,8 +85,10 @@ def free_lost(tx: sa.Connection, now: datetime) -> list[uuid.UUID]:
     lost = list(tx.execute(_LOST, lost_at(now)).scalars())
     if lost:
         change = deliveries.update().where(among(deliveries.c.id, lost))
-        # The callback may have been changed meanwhile.
-        tx.execute(change.values(claim_owner=None, claim_until=None, lane=_lane(), host=OWN_HOST))
+        # The callback may have been changed meanwhile. What died with its courier is no failure of the receiver's.
+        tx.execute(change.values(
+            claim_owner=None, claim_until=None, lane=_lane(), host=OWN_HOST, tries_before=deliveries.c.tries_before + 1
+        ))
     return lost
 
 

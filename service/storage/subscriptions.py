@@ -48,6 +48,12 @@ def lock_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscrip
     return _subscription(row) if row else None
 
 
+def find_steady(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscription | None:
+    """The same, which is neither changed nor resumed until the transaction ends; couriers may note how it does."""
+    row = tx.execute(_find(subscription_id).with_for_update(read=True, key_share=True)).first()
+    return _subscription(row) if row else None
+
+
 def _find(subscription_id: uuid.UUID) -> sa.Select[Any]:
     is_kept = subscriptions.c.state != SubscriptionState.DELETED
     return sa.select(subscriptions).where(subscriptions.c.id == subscription_id, is_kept)

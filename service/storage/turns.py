@@ -84,13 +84,13 @@ def choose(tx: sa.Connection, choice: Choice, lane: Lane, after: str, room: int,
 
 def _walk(tx: sa.Connection, lane: Lane, after: str, size: int, now: datetime) -> Iterator[Sequence[Any]]:
     """The oldest of each subscription, of each host at most as many as it could have room for, batch by batch."""
-    given = {"lane": lane.value, "size": size} | _moments(now)
+    given = {"lane": lane.value, "size": size, "after": after} | _moments(now)
     for start, is_wrapped in ((after, False), ("", True)) if after else (("", False),):
         host, subscription_id = start, _LAST_ID
         while rows := _STEPS.execute(tx, given | {"host": host, "subscription_id": subscription_id}):
-            yield [row for row in rows if not (is_wrapped and row.host > after)]
+            yield [row for row in rows if not (is_wrapped and row.is_behind)]
             host, subscription_id = rows[-1].host, rows[-1].subscription_id
-            if len(rows) < size or (is_wrapped and host > after):
+            if len(rows) < size or (is_wrapped and rows[-1].is_behind):
                 break
 
 
@@ -115,7 +115,8 @@ def _make_flight() -> sa.CTE:
 def _make_steps() -> sa.Select[Any]:
     """A loose scan of the index: each step looks up the first that stands behind the last.
 
-    Takes a `lane`, the `host` and `subscription_id` to start behind, a `size`, and the `_moments`.
+    Takes a `lane`, the `host` and `subscription_id` to start behind, a `size`, the host `after` which a turn began, and
+    the `_moments`.
     """
     here = deliveries.alias("here")
     flying = deliveries.alias("flying")
@@ -139,7 +140,9 @@ def _make_steps() -> sa.Select[Any]:
     ).limit(sa.bindparam("size")).subquery()
     flight = _make_flight()
     counts = (sa.func.coalesce(count, 0).label(count.name) for count in (flight.c.flying, flight.c.fresh))
-    query = sa.select(found, *counts, subscriptions.c.held_until, subscriptions.c.state)
+    # Told by the database, whose order of hosts may be that of a language.
+    is_behind = sa.case((found.c.host > sa.bindparam("after"), 1), else_=0).label("is_behind")
+    query = sa.select(found, *counts, is_behind, subscriptions.c.held_until, subscriptions.c.state)
     query = query.join_from(found, subscriptions, subscriptions.c.id == found.c.subscription_id)
     query = query.outerjoin(flight, flight.c.host == found.c.host)
     return query.order_by(found.c.host, found.c.subscription_id)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from service import keys
+from service import keys, replays
+from service.config import Profile
 from service.model import Role
 from service.pings import MOST_AN_HOUR
-from service.replays import BATCH, MOST_OPEN
+from service.replays import BATCH, MOST_OPEN, plan_replays
 from service.retries import WAITS
 from service.storage import Storage
+from service.storage.tables import subscriptions as subscription_rows
 from service.views import iso
 from tests.api.wire import FINAL, Wire, told
 from tests.conftest import RecordingQueue, StoppedClock, bearer
@@ -229,3 +232,32 @@ def test_a_replay_since_a_time_to_come_is_refused_with_its_place(wire: Wire) -> 
     answer = wire.post(f"{wire.path}/replay", {"since": iso(wire.clock() + timedelta(seconds=1))})
     assert (answer.status_code, [fault["pointer"] for fault in answer.json["errors"]]) == (422, ["/since"])
     assert wire.post(f"{wire.path}/replay", {"since": iso(wire.clock())}).status_code == 202
+
+
+def test_who_is_resumed_while_a_replay_is_planned_misses_none_of_it(
+    wire: Wire, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is planned for a paused subscription is kept, and resuming has it sent: so one waits for the other."""
+    release_id = wire.publish()
+    wire.deliver()
+    order = {"partner": "Late", "channel": "webhook", "callback": "https://late.example/", "languages": ["en"]}
+    late = wire.post("/v1/subscriptions", order).json
+    path = f"/v1/subscriptions/{late['id']}"
+    since = iso(wire.clock() - timedelta(days=1))
+    assert wire.post(f"{path}/replay", {"since": since}).status_code == 202
+    with wire.storage.write() as tx:
+        is_late = subscription_rows.c.id == uuid.UUID(late["id"])
+        tx.execute(subscription_rows.update().where(is_late).values(state="paused", paused_at=wire.clock()))
+    resuming = threading.Thread(target=lambda: wire.post(f"{path}/resume"))
+    send = replays._send
+
+    def send_meanwhile(*of: Any) -> None:
+        resuming.start()
+        resuming.join(1)
+        send(*of)
+
+    monkeypatch.setattr(replays, "_send", send_meanwhile)
+    list(plan_replays(wire.storage, profile, wire.clock))
+    resuming.join(20)
+    assert wire.get(path)["state"] == "active"
+    assert told(wire.deliver()) == [("published", release_id)]

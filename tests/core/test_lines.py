@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +14,13 @@ import pytest
 import sqlalchemy as sa
 
 from bench.archive import analyse
+from service.deliveries import plan_test
 from service.model import Attempt, Claim, DeliveryState, EventType, Lane
-from service.retries import CLAIM, HOST_BURST, HOST_FAILURES, HOST_HOLDS, HOST_ROOM, LONGEST_WAIT, MOMENT, SPREAD
+from service.retries import CLAIM, HOST_BURST, HOST_FAILURES, HOST_HOLDS, HOST_ROOM, LONGEST_WAIT, MOMENT, SPREAD, WAITS
 from service.storage import Storage, claims, hosts, lines
 from service.storage.outcomes import Outcome, record_outcomes
 from service.storage.tables import deliveries
+from service.subscriptions import subscribe
 from tests.conftest import StoppedClock
 from tests.core.backlog import load_deliveries, load_subscriptions
 from tests.meter import metered
@@ -322,3 +326,59 @@ def test_a_claim_reads_no_more_than_it_takes_whatever_stands_in_line(
     sa.event.remove(backlog.engine, "before_cursor_execute", count)
     assert not [f"{most} rows: {statement}" for statement, most in rows.items() if most > MOST_ROWS]
     assert len(statements) < 40
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_each_host_has_its_turn_whatever_order_the_database_has(
+    storage: Storage, clock: StoppedClock, couriers: Couriers
+) -> None:
+    """As on a PostgreSQL that sorts by a language; here, by one that knows no capitals."""
+    _sort_hosts_without_case(storage)
+    for name in ("b", "C"):
+        order = {"partner": name, "channel": "webhook", "callback": f"https://{name}.example/", "languages": ["en"]}
+        made = subscribe(storage, order, clock())
+        plan_test(storage, made, clock())
+        with storage.write() as tx:
+            tx.execute(deliveries.update().where(deliveries.c.subscription_id == made.id).values(host=name))
+    couriers.after[Lane.FIRST] = "C"
+    assert {held.host for held in couriers.claim()} == {"b", "C"}
+
+
+def _sort_hosts_without_case(storage: Storage) -> None:
+    with closing(sqlite3.connect(str(storage.engine.url.database), isolation_level=None)) as plain:
+        [version] = plain.execute("PRAGMA schema_version").fetchone()
+        plain.execute("PRAGMA writable_schema = ON")
+        changed = plain.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'host VARCHAR(260)', 'host VARCHAR(260) COLLATE NOCASE')"
+            " WHERE name = 'deliveries' AND sql LIKE '%host VARCHAR(260)%'"
+        )
+        assert changed.rowcount == 1
+        plain.execute(f"PRAGMA schema_version = {version + 1}")
+    with closing(sqlite3.connect(str(storage.engine.url.database))) as plain:
+        plain.execute("REINDEX deliveries")
+
+
+def test_what_a_dead_courier_held_is_due_also_after_the_clock_was_set_back(
+    storage: Storage, clock: StoppedClock, couriers: Couriers
+) -> None:
+    order = {"partner": "P", "channel": "webhook", "callback": "https://p.example/", "languages": ["en"]}
+    plan_test(storage, subscribe(storage, order, clock()), clock())
+    assert couriers.claim()
+    clock.advance(hours=-1)
+    with storage.read() as tx:
+        assert lines.is_any_due(tx, clock())
+    assert couriers.claim()
+
+
+def test_what_dies_with_its_courier_uses_up_no_try_of_the_receivers(
+    storage: Storage, clock: StoppedClock, couriers: Couriers
+) -> None:
+    """A worker that runs out of memory over and over would have used up all within minutes."""
+    order = {"partner": "P", "channel": "webhook", "callback": "https://p.example/", "languages": ["en"]}
+    plan_test(storage, subscribe(storage, order, clock()), clock())
+    for _ in range(len(WAITS) + 1):
+        assert [held.lane in (Lane.FIRST, Lane.AGAIN) for held in couriers.claim()] == [True]
+        clock.advance(seconds=CLAIM.total_seconds() + 1)
+    [held] = couriers.claim()
+    assert held.lane is Lane.AGAIN, "what may kill couriers keeps nobody's first try waiting"
+    assert held.attempt - held.tries_before == 1

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
+from celery import Celery
 
 from service import subscriptions
+from service.deliveries import plan_test
 from service.model import DeliveryState, NoticeType, SubscriptionState
+from service.networks import AllowedNetworks
 from service.retries import CLAIM
 from service.storage import Storage, notices
 from service.storage import subscriptions as stored
 from service.storage.deliveries import message_id
+from service.storage.tables import deliveries as delivery_rows
 from tests.conftest import StoppedClock
 from tests.courier.conftest import Hire, Receivers, await_state, find, hold_answers, owe, subscribe
 from tests.factories import make_desk
 from tests.faults.processes import wait_until
+from workers.outbound import Outbound
 
 
 def test_a_subscription_is_served_in_order_and_waits_for_no_other(
@@ -182,3 +189,30 @@ def test_stop_finishes_what_is_in_flight_and_begins_nothing(
     assert find(storage, flying).state is DeliveryState.DELIVERED
     assert find(storage, waiting).state is DeliveryState.DUE
     assert len(received.pushes[0]) == 1
+
+
+def test_a_courier_whose_claims_were_over_before_they_began_still_stops(
+    workers_app: Celery, storage: Storage, clock: StoppedClock, receivers: Receivers
+) -> None:
+    """As after a commit that took longer than the claim: they are somebody else's, and nobody waits for them."""
+    from workers.courier import Courier
+
+    def late_in_flight() -> datetime:
+        return clock() + (CLAIM if threading.current_thread().name == "flight" else timedelta())
+
+    base_url, received = receivers
+    order = {"partner": "P", "channel": "webhook", "callback": f"{base_url}/0", "languages": ["en"]}
+    plan_test(storage, subscriptions.subscribe(storage, order, clock()), clock())
+    courier = Courier(storage, Outbound(AllowedNetworks.parse("127.0.0.0/8")), "me", late_in_flight)
+    courier.start()
+    courier.nudge()
+    wait_until(lambda: is_claimed(storage), "it is claimed", seconds=10)
+    stopping = threading.Thread(target=courier.stop, daemon=True)
+    stopping.start()
+    stopping.join(10)
+    assert not stopping.is_alive() and not received.pushes[0]
+
+
+def is_claimed(storage: Storage) -> bool:
+    with storage.read() as tx:
+        return tx.execute(sa.select(delivery_rows.c.claim_owner)).scalar_one() is not None

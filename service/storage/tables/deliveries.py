@@ -56,7 +56,7 @@ deliveries = sa.Table(
     sa.Column("lane", sa.SmallInteger),
     sa.Column("host", sa.String(260), nullable=False, server_default=""),
     sa.Column("replay_id", sa.ForeignKey("replays.id")),
-    # Attempts that were made before it was last sent anew.
+    # Attempts that don't count: made before it was last sent anew, or died with their courier.
     sa.Column("tries_before", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("event_id", "subscription_id"),
 )

@@ -119,13 +119,16 @@ def _make_steps() -> sa.Select[Any]:
     the `_moments`.
     """
     here = deliveries.alias("here")
-    flying = deliveries.alias("flying")
+    flying, gone = deliveries.alias("flying"), deliveries.alias("gone")
     columns = (sa.type_coerce(here.c.id, Key).label("id"), here.c.host,
                sa.type_coerce(here.c.subscription_id, Key).label("subscription_id"))
-    is_busy = sa.exists().where(
-        flying.c.subscription_id == here.c.subscription_id, flying.c.claim_owner.is_not(None)
-    )
-    busy = sa.case((is_busy, 1), else_=0)
+    flies = sa.exists().where(flying.c.subscription_id == here.c.subscription_id, flying.c.claim_owner.is_not(None))
+    # A withdrawal that failed goes before all else of its subscription once its time has come again.
+    withdraws = sa.and_(here.c.lane.in_((Lane.FIRST.value, Lane.AGAIN.value)), sa.exists().where(
+        gone.c.lane == Lane.WITHDRAWAL_AGAIN.value, gone.c.host == here.c.host,
+        gone.c.subscription_id == here.c.subscription_id,
+    ))
+    busy = sa.case((sa.or_(flies, withdraws), 1), else_=0)
     host, subscription_id = sa.bindparam("host", type_=here.c.host.type), sa.bindparam("subscription_id", type_=Key)
     first = sa.select(*columns, busy.label("is_busy"), (1 - busy).label("free"))
     steps = first.where(here.c.id == _first_behind(host, subscription_id)).cte("steps", recursive=True)

@@ -382,3 +382,25 @@ def test_what_dies_with_its_courier_uses_up_no_try_of_the_receivers(
     [held] = couriers.claim()
     assert held.lane is Lane.AGAIN, "what may kill couriers keeps nobody's first try waiting"
     assert held.attempt - held.tries_before == 1
+
+
+def test_a_withdrawal_that_failed_once_still_goes_before_its_subscriptions_first_tries(
+    storage: Storage, clock: StoppedClock, couriers: Couriers
+) -> None:
+    """When its time has come, nothing newer of other releases goes to whoever is to take it down."""
+    order = {"partner": "P", "channel": "webhook", "callback": "https://p.example/", "languages": ["en"]}
+    made = [subscribe(storage, order | {"callback": f"https://{name}.example/"}, clock()) for name in "pq"]
+    for _ in range(3):
+        for subscription in made:
+            plan_test(storage, subscription, clock())
+    gone = deliveries.c.subscription_id == made[0].id
+    with storage.write() as tx:
+        last = sa.select(deliveries.c.id).where(gone).order_by(deliveries.c.id.desc()).limit(1)
+        withdrawn = tx.execute(last).scalar_one()
+        failed = {"lane": Lane.WITHDRAWAL_AGAIN, "attempt": 1}
+        tx.execute(deliveries.update().where(deliveries.c.id == withdrawn).values(failed))
+    held = {claim.subscription_id: claim for claim in couriers.claim()}
+    assert held[made[0].id].delivery_id == withdrawn
+    assert held[made[1].id].lane is Lane.FIRST
+    couriers.record(held[made[0].id], 204)
+    assert [claim.lane for claim in couriers.claim()] == [Lane.FIRST]

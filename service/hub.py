@@ -41,24 +41,22 @@ def accept_intent(storage: Storage, intent: Intent) -> None:
 
 
 def _spend_budget(tx: Transaction, intent: Intent) -> None:
-    now = intent.created_at
+    now, host = intent.created_at, intent.host
+    since = now - websub.BUDGET_PERIOD
     is_known = asked.find_subscriber(tx, intent.topic, intent.callback) is not None
-    moments = asked.list_moments(tx, intent, now - websub.BUDGET_PERIOD, now, of_subscriber=is_known)
-    most = websub.MOST_RENEWALS_AN_HOUR if is_known else websub.MOST_AN_HOUR
-    if len(moments) >= most:
-        wait = (moments[-most] + websub.BUDGET_PERIOD - now).total_seconds()
-        raise websub.TooManyVerifications(host=intent.host, wait_seconds=int(wait) + 1)
-    if not is_known and _is_crowded(tx, intent):
-        raise websub.TooManyVerifications(host=intent.host, wait_seconds=websub.PAUSE_SECONDS)
-
-
-def _is_crowded(tx: Transaction, intent: Intent) -> bool:
-    joins = intent.mode is IntentMode.SUBSCRIBE
-    return (
-        asked.count_waiting(tx, host=intent.host) >= websub.MOST_WAITING
+    if is_known and len(asked.list_moments(tx, intent, since, now, alone=True)) < websub.MOST_RENEWALS_AN_HOUR:
+        return
+    moments = asked.list_moments(tx, intent, since, now)
+    if len(moments) >= websub.MOST_AN_HOUR:
+        wait = (moments[-websub.MOST_AN_HOUR] + websub.BUDGET_PERIOD - now).total_seconds()
+        raise websub.TooManyVerifications(host=host, wait_seconds=int(wait) + 1)
+    joins = intent.mode is IntentMode.SUBSCRIBE and not is_known
+    if (
+        asked.count_waiting(tx, host=host) >= websub.MOST_WAITING
         or asked.count_waiting(tx) >= websub.MOST_WAITING_IN_ALL
-        or (joins and asked.count_subscriptions(tx, _partner(intent.host)) >= websub.MOST_SUBSCRIPTIONS)
-    )
+        or (joins and asked.count_subscriptions(tx, _partner(host)) >= websub.MOST_SUBSCRIPTIONS)
+    ):
+        raise websub.TooManyVerifications(host=host, wait_seconds=websub.PAUSE_SECONDS)
 
 
 def settle_intent(

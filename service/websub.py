@@ -26,7 +26,7 @@ FIELDS = frozenset({"hub.mode", "hub.topic", "hub.callback", "hub.secret", "hub.
 MOST_WAITING = 100
 MOST_AN_HOUR = 300
 MOST_SUBSCRIPTIONS = 1000
-# Of one subscriber, who may renew or leave whatever others ask for on its host, or on all hosts together.
+# Of one subscriber, who so may renew or leave whatever others ask for on its host, or on all hosts together.
 MOST_RENEWALS_AN_HOUR = 12
 # Of all hosts together.
 MOST_WAITING_IN_ALL = 10_000

@@ -120,17 +120,14 @@ class Outbound:
         """Make `wait` return now, or at once when it is next called. Callable from any thread."""
         self._multi.wake()
 
-    def close(self) -> list[object]:
-        """Abort what is in flight and return its contexts. A name's look-up is waited for."""
-        left = [transfer.context for transfer in self._transfers.values()]
-        left += [context for context, _ in self._finished]
+    def close(self) -> None:
+        """Abort what is in flight. A name's look-up is waited for."""
         for curl in self._transfers:
             self._multi.remove(curl)
         for curl in (*self._transfers, *(curl for curl, _ in self._spare)):
             curl.close()
         self._transfers, self._spare, self._finished = {}, [], []
         self._multi.close()
-        return left
 
     def _finish(self, curl: pycurl.Curl, code: int) -> None:
         self._multi.remove(curl)

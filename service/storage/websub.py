@@ -61,9 +61,9 @@ def count_waiting(tx: sa.Connection, *, host: str | None = None) -> int:
 
 
 def list_moments(
-    tx: sa.Connection, intent: Intent, since: datetime, now: datetime, *, of_subscriber: bool
+    tx: sa.Connection, intent: Intent, since: datetime, now: datetime, *, alone: bool = False
 ) -> Sequence[datetime]:
-    """When callbacks on this one's host were to be asked, or this very subscriber; oldest first. Denials are ours.
+    """When callbacks on this one's host were to be asked, or this subscriber alone; oldest first. Denials are ours.
 
     What lies ahead of `now` was before a clock was set back.
     """
@@ -71,7 +71,7 @@ def list_moments(
         intents.c.host == intent.host, intents.c.created_at > since, intents.c.created_at <= now,
         intents.c.mode != IntentMode.DENIED,
     )
-    if of_subscriber:
+    if alone:
         query = query.where(intents.c.topic == intent.topic, intents.c.callback == intent.callback)
     return tx.execute(query.order_by(intents.c.created_at)).scalars().all()
 

@@ -199,7 +199,7 @@ def test_a_host_has_so_many_subscriptions_and_may_renew_and_end_them(
 def test_a_subscriber_renews_and_leaves_whatever_strangers_ask_for_on_its_host(
     websub_hub: Hub, monkeypatch: pytest.MonkeyPatch, budget: str
 ) -> None:
-    """It has a small budget of its own, so that its own callback isn't flooded either."""
+    """It has a small budget of its own beside that of its host."""
     monkeypatch.setattr(websub, budget, 2)
     monkeypatch.setattr(websub, "MOST_RENEWALS_AN_HOUR", 3)
     mine = ("/feeds/en.atom", "https://a.example/mine")
@@ -209,9 +209,8 @@ def test_a_subscriber_renews_and_leaves_whatever_strangers_ask_for_on_its_host(
             websub_hub.ask("/feeds/en.atom", f"https://a.example/{number}")
     websub_hub.ask(*mine, secret="renewed")
     websub_hub.ask(*mine, mode="unsubscribe")
-    with pytest.raises(TooManyVerifications) as refused:
+    with pytest.raises(TooManyVerifications):
         websub_hub.ask(*mine, secret="again")
-    assert refused.value.params == {"host": "a.example", "wait_seconds": 3601}
 
 
 def test_the_budgets_let_an_honest_reader_of_all_feeds_in(profile: Profile) -> None:
@@ -392,5 +391,5 @@ def test_old_requests_are_forgotten_and_waiting_ones_are_not(websub_hub: Hub) ->
     hub.end_expired(websub_hub.storage, websub_hub.clock())
     with websub_hub.storage.read() as tx:
         since = settled.created_at - timedelta(seconds=1)
-        moments = asked.list_moments(tx, settled, since, websub_hub.clock(), of_subscriber=False)
+        moments = asked.list_moments(tx, settled, since, websub_hub.clock())
     assert moments == [waiting.created_at]

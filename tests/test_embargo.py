@@ -33,7 +33,7 @@ from service.releases import publish_scheduled
 from service.replays import plan_replays
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from service.storage.websub import claim_intents
 from tests.conftest import ROOT, SECRET_KEY, VAULT, RecordingQueue, StoppedClock, bearer, lend_database
 from tests.media import jpeg
@@ -159,13 +159,13 @@ class Room:
                 for claim in held
             ]
             with self.services.storage.write() as tx:
-                assert not record_outcomes(tx, outcomes)
+                assert not record_outcomes(tx, make_report(outcomes, tx.dialect))
         return taken
 
     def _claim(self) -> list[Claim]:
         now = self.clock()
         with self.services.storage.write() as tx:
-            return claims.claim_due(tx, "me", limit=99, now=now, until=now + CLAIM)
+            return claims.hold_due(tx, "me", limit=99, now=now, until=now + CLAIM).read()
 
 
 def say_all(claim: Claim, now: datetime) -> Iterator[bytes]:

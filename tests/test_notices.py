@@ -24,7 +24,7 @@ from service.replays import redeliver
 from service.retries import CLAIM, PAUSE_AFTER, PAUSE_FAILURES, TELL_AGAIN_AFTER, TELL_WITHIN, WAITS
 from service.storage import Storage, claims
 from service.storage import notices as stored
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from service.storage.tables import notices
 from service.validation import validate_release
 from tests.conftest import ROOT, VAULT, RecordingQueue, StoppedClock
@@ -56,12 +56,12 @@ def pause(storage: Storage, clock: StoppedClock) -> Pause:
             plan_test(storage, subscription, clock())
         attempt = Attempt(number=1, started_at=clock(), duration_ms=0, status=status, error=error)
         with storage.write() as tx:
-            held = claims.claim_due(tx, "me", limit=99, now=clock(), until=clock() + CLAIM)
+            held = claims.hold_due(tx, "me", limit=99, now=clock(), until=clock() + CLAIM).read()
             failed = [
                 Outcome(claim=claim, attempt=attempt, state=DeliveryState.ABANDONED, next_attempt_at=None)
                 for claim in held
             ]
-            assert len(failed) == len(made) and not record_outcomes(tx, failed)
+            assert len(failed) == len(made) and not record_outcomes(tx, make_report(failed, tx.dialect))
 
     def pause(status: int | None = 503, error: str | None = None, count: int = 1, **changes: Any) -> Subscription:
         order = {name: value for name, value in (ORDER | changes).items() if value is not None}
@@ -272,8 +272,9 @@ def give_up(storage: Storage, profile: Profile, clock: StoppedClock, release_doc
     def answer(state: DeliveryState) -> None:
         attempt = Attempt(number=1, started_at=clock(), duration_ms=0, status=404)
         with storage.write() as tx:
-            [claim] = claims.claim_due(tx, "me", limit=9, now=clock(), until=clock() + CLAIM)
-            record_outcomes(tx, [Outcome(claim=claim, attempt=attempt, state=state, next_attempt_at=None)])
+            [claim] = claims.hold_due(tx, "me", limit=9, now=clock(), until=clock() + CLAIM).read()
+            outcome = Outcome(claim=claim, attempt=attempt, state=state, next_attempt_at=None)
+            record_outcomes(tx, make_report([outcome], tx.dialect))
 
     def give_up(*, is_withdrawal: bool = False) -> None:
         release = newsroom.accept()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -13,9 +13,10 @@ from service.clock import Clock
 from service.errors import DiglotError
 from service.exchanges import keep_body, keep_request, keep_response
 from service.model import Attempt, Claim, Lane
-from service.retries import CLAIM, LONG_ATTEMPT_SECONDS, LONG_CLAIM, decide
+from service.retries import CLAIM, LONG_CLAIM, decide
 from service.storage import Storage, Transaction, claims, deliveries
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.claims import Held
+from service.storage.outcomes import Outcome, Report, make_report, record_outcomes
 from service.subscriptions import end_gone
 from workers.flight import Result
 from workers.outbound import Response
@@ -38,68 +39,62 @@ class Ledger:
         Up to so many first tries and so many retries are claimed. Raises StorageUnavailable: nothing is recorded.
         """
         try:
-            with self._storage.write() as tx:
-                lost = self._record(tx, results)
-                due = self._claim(tx, *rooms)
+            return self._record_and_claim(results, rooms)
         except DiglotError:
             raise
         except Exception:
             if not results:
                 raise
             log.exception("results can't be recorded together")
-            lost, due = [claim for result in results for claim in self._record_alone(result)], []
-        for claim in lost:
-            log.warning("delivery %s: a late result of a lost claim is refused", claim.delivery_id)
-        return due
-
-    def _claim(self, tx: Transaction, first_room: int, retry_room: int) -> list[Claim]:
-        if max(first_room, retry_room) <= 0:
+            for result in results:
+                self._record_alone(result)
             return []
-        claims.take_turn(tx)
-        now = self._clock()
-        due = claims.claim_due(
-            tx, self._owner, limit=first_room, retry_limit=retry_room, now=now, until=now + CLAIM, after=self._after
-        )
-        if slow := [claim for claim in due if claim.channel in LONG_ATTEMPT_SECONDS]:
-            longer = claims.hold_longer(tx, slow, now + LONG_CLAIM)
-            due = [longer.get(claim.delivery_id, claim) for claim in due]
+
+    def _record_and_claim(self, results: Sequence[Result], rooms: tuple[int, int]) -> list[Claim]:
+        report = make_report(self._judge(results), self._storage.engine.dialect)
+        with self._storage.write() as tx:
+            self._record(tx, report)
+            held = self._hold(tx, *rooms)
+        due = held.read() if held else []
         self._after |= {claim.lane: claim.host for claim in due}
         return due
 
-    def _record_alone(self, result: Result) -> list[Claim]:
+    def _record_alone(self, result: Result) -> None:
         try:
-            with self._storage.write() as tx:
-                return self._record(tx, [result])
+            self._record_and_claim([result], (0, 0))
         except DiglotError:
             raise
         except Exception:
             log.exception("delivery %s can't be recorded; its claim runs out by itself", result.claim.delivery_id)
-            return []
 
-    def _record(self, tx: Transaction, results: Sequence[Result]) -> list[Claim]:
-        """Returns those whose claim was lost meanwhile."""
-        if not results:
-            return []
+    def _hold(self, tx: Transaction, first_room: int, retry_room: int) -> Held | None:
+        if max(first_room, retry_room) <= 0:
+            return None
+        claims.take_turn(tx)
         now = self._clock()
-        decisions = [
-            decide(each.claim.attempt - each.claim.tries_before, each.response.status, each.response.headers, now,
-                   self._chance, heals=each.response.heals)
-            for each in results
-        ]
-        outcomes = [
-            Outcome(claim=result.claim, attempt=_attempt(result), state=decision.state,
-                    next_attempt_at=decision.next_attempt_at, holds_until=decision.holds_until)
-            for result, decision in zip(results, decisions, strict=True)
-        ]
-        lost = record_outcomes(tx, outcomes)
-        ended = [
-            outcome.claim for outcome, decision in zip(outcomes, decisions, strict=True)
-            if decision.ends_subscription and outcome not in lost
-        ]
+        return claims.hold_due(
+            tx, self._owner, limit=first_room, retry_limit=retry_room, now=now, until=now + CLAIM,
+            slow_until=now + LONG_CLAIM, after=self._after,
+        )
+
+    def _judge(self, results: Sequence[Result]) -> Iterator[Outcome]:
+        now = self._clock()
+        for each in results:
+            claim, response = each.claim, each.response
+            decision = decide(claim.attempt - claim.tries_before, response.status, response.headers, now,
+                              self._chance, heals=response.heals)
+            yield Outcome(claim=claim, attempt=_attempt(each), state=decision.state,
+                          next_attempt_at=decision.next_attempt_at, holds_until=decision.holds_until,
+                          ends_subscription=decision.ends_subscription)
+
+    def _record(self, tx: Transaction, report: Report) -> None:
+        lost = record_outcomes(tx, report)
+        ended = [each.claim for each in report.outcomes if each.ends_subscription and each not in lost]
         # In one order, for the planning reads them in this one, and might wait for us as we for it.
         for claim in sorted(ended, key=attrgetter("subscription_id")):
-            self._end(tx, claim, now)
-        return [outcome.claim for outcome in lost]
+            self._end(tx, claim, self._clock())
+        for outcome in lost:
+            log.warning("delivery %s: a late result of a lost claim is refused", outcome.claim.delivery_id)
 
     def _end(self, tx: Transaction, claim: Claim, now: datetime) -> None:
         if not end_gone(tx, claim.subscription_id, claim.callback, now):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -36,14 +36,41 @@ def take_turn(tx: sa.Connection) -> None:
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
 
 
-def claim_due(
-    tx: sa.Connection, owner: str, *, limit: int, now: datetime, until: datetime,
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a courier has claimed, as the database gave it: of each by its `Key` the lane, in the order to be sent."""
+
+    lanes: Mapping[Any, Lane]
+    rows: Sequence[Any]
+    bodies: Mapping[Any, State]
+    states: Mapping[str, State]
+    dialect: sa.Dialect
+
+    def read(self) -> list[Claim]:
+        """Takes as long as to claim them, and needs no transaction: on SQLite, nobody else writes during one."""
+        rows = {row.key: row for row in _HELD.read(self.rows, self.dialect)}
+        return [self._claim(rows[key], lane) for key, lane in self.lanes.items() if key in rows]
+
+    def _claim(self, row: Any, lane: Lane) -> Claim:
+        content = self.states.get(row.topic) or self.bodies.get(row.payload_id) or _GONE
+        return Claim(
+            delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
+            until=row.claim_until, message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback,
+            secret=row.secret, settings=_read_settings(row.settings), former_secrets=row.former_secrets,
+            first_due_at=row.created_at, lane=lane, host=row.host, body=content.body, media_type=content.media_type,
+            link=content.link, tries_before=row.tries_before, failing_since=row.failing_since,
+        )
+
+
+def hold_due(
+    tx: sa.Connection, owner: str, *, limit: int, now: datetime, until: datetime, slow_until: datetime | None = None,
     retry_limit: int | None = None, after: Mapping[Lane, str] = MappingProxyType({}),
-) -> list[Claim]:
+) -> Held:
     """Hold up to `limit` first tries and `retry_limit` retries, or `limit` of each, until `until`.
 
     Withdrawals come first. Of each subscription only the oldest in its lane is held, and none while another is in
     flight: that keeps its order, and its troubles to itself. `after` names the host of each lane's last claim.
+    What has more to do than an attempt of the others may last is held until `slow_until`.
     Whoever isn't alone has taken his turn before.
     """
     lines.wake(tx, now)
@@ -62,29 +89,17 @@ def claim_due(
     retire_overtaken(tx, choice.chosen)
     # What came back from a try while something newer was being planned: neither could see the other then.
     retire_followed(tx, [id for id, lane in choice.chosen.items() if lane.is_retry])
-    return _hold(tx, owner, until, choice.chosen)
+    for ids, end in ((choice.chosen.keys() - choice.slow, until), (choice.slow, slow_until or until)):
+        if ids:
+            tx.execute(_HOLD, {"ids": ids, "owner": owner, "until": end})
+    return _fetch(tx, owner, choice.chosen)
 
 
-def _hold(tx: sa.Connection, owner: str, until: datetime, chosen: Mapping[Any, Lane]) -> list[Claim]:
-    if not chosen:
-        return []
-    ids = {"ids": chosen.keys()}
-    tx.execute(_HOLD, ids | {"owner": owner, "until": until})
-    held = [*_HELD.execute(tx, ids | {"owner": owner})]
-    bodies = _read_bodies(tx, {row.payload_id for row in held})
-    states = read_states(tx, {row.topic for row in held if row.topic})
-    place = {id: number for number, id in enumerate(chosen)}
-    held.sort(key=lambda row: place[row.key])
-    return [
-        _claim(row, until, chosen[row.key], states.get(row.topic) or bodies.get(row.payload_id)) for row in held
-    ]
-
-
-def hold_longer(tx: sa.Connection, owned: Sequence[Claim], until: datetime) -> dict[uuid.UUID, Claim]:
-    """These have more to do than an attempt of the others may last. Returns them as they are then, by their ids."""
-    longer = {claim.delivery_id: dataclasses.replace(claim, until=until) for claim in owned}
-    tx.execute(deliveries.update().where(among(deliveries.c.id, longer.keys())).values(claim_until=until))
-    return longer
+def _fetch(tx: sa.Connection, owner: str, lanes: Mapping[Any, Lane]) -> Held:
+    rows = _HELD.fetch(tx, {"ids": lanes.keys(), "owner": owner}) if lanes else ()
+    bodies = _read_bodies(tx, {row.payload_id for row in rows})
+    states = read_states(tx, {row.topic for row in rows if row.topic})
+    return Held(lanes, rows, bodies, states, tx.dialect)
 
 
 def abandon_due(tx: sa.Connection, subscription_id: uuid.UUID) -> None:
@@ -111,18 +126,8 @@ def retire_waiting(tx: sa.Connection, release_id: uuid.UUID, after: uuid.UUID, l
 
 def _read_bodies(tx: sa.Connection, ids: Collection[Any]) -> dict[Any, State]:
     """Each once, however many are sent it."""
-    return {row.key: State(row.body, row.media_type, None) for row in tx.execute(_BODIES, {"ids": {*ids} - {None}})}
-
-
-def _claim(row: Any, until: datetime, lane: Lane, content: State | None) -> Claim:
-    content = content or _GONE
-    return Claim(
-        delivery_id=row.id, subscription_id=row.subscription_id, owner=row.claim_owner, attempt=row.attempt,
-        until=until, message_id=message_id(row.id), channel=Channel(row.channel), callback=row.callback,
-        secret=row.secret, settings=_read_settings(row.settings), former_secrets=row.former_secrets,
-        first_due_at=row.created_at, lane=lane, host=row.host, body=content.body, media_type=content.media_type,
-        link=content.link, tries_before=row.tries_before, failing_since=row.failing_since,
-    )
+    rows = tx.execute(_BODIES, {"ids": ids}).all() if (ids := {*ids} - {None}) else ()
+    return {row.key: State(row.body, row.media_type, None) for row in rows}
 
 
 @lru_cache(1024)
@@ -138,7 +143,7 @@ _HOLD = deliveries.update().where(deliveries.c.id.in_(_READY.with_for_update(ski
 _HELD = Gathered(sa.select(
     sa.type_coerce(deliveries.c.id, Key).label("key"),
     deliveries.c.id, deliveries.c.subscription_id, deliveries.c.attempt, deliveries.c.created_at, deliveries.c.host,
-    deliveries.c.claim_owner, deliveries.c.tries_before,
+    deliveries.c.claim_owner, deliveries.c.claim_until, deliveries.c.tries_before,
     sa.type_coerce(deliveries.c.payload_id, Key).label("payload_id"),
     subscriptions.c.channel, subscriptions.c.callback, subscriptions.c.secret, subscriptions.c.former_secrets,
     subscriptions.c.topic, subscriptions.c.failing_since,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -15,7 +15,7 @@ from service.retries import Breaker, is_host_well, judge_host, must_pause
 from service.storage import hosts, pauses
 from service.storage.abandoned import note_abandoned
 from service.storage.overtaken import retire_returned
-from service.storage.sets import Rows
+from service.storage.sets import Packed, Rows
 from service.storage.subscriptions import hold
 from service.storage.tables import Instant, attempts, deliveries
 
@@ -24,7 +24,7 @@ from service.storage.tables import Instant, attempts, deliveries
 class Outcome:
     """What an attempt came to: the delivery's next state, and when to try again if it is still due.
 
-    Before ``holds_until`` the receiver wants nothing at all.
+    Before ``holds_until`` the receiver wants nothing at all; ``ends_subscription`` is its 410.
     """
 
     claim: Claim
@@ -32,36 +32,59 @@ class Outcome:
     state: DeliveryState
     next_attempt_at: datetime | None
     holds_until: datetime | None = None
+    ends_subscription: bool = False
 
 
-def record_outcomes(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Outcomes as they are written down, in the order of their ids."""
+
+    outcomes: Sequence[Outcome]
+    conclusions: Packed
+    attempts: Packed
+
+
+def make_report(outcomes: Iterable[Outcome], dialect: sa.Dialect) -> Report:
+    """Takes as long as to record them, and needs no transaction: on SQLite, nobody else writes during one."""
+    # In one order, so that two workers which report on the same rows don't wait for each other.
+    ordered = sorted(outcomes, key=attrgetter("claim.delivery_id.int"))
+    conclusions = _CONCLUDE.pack(map(_conclusion, ordered), dialect)
+    return Report(ordered, conclusions, _KEEP_ATTEMPT.pack(map(_attempt, ordered), dialect))
+
+
+def record_outcomes(tx: sa.Connection, report: Report) -> list[Outcome]:
     """Write down finished attempts; returns those whose claim was lost meanwhile, of which nothing is kept."""
-    lost = _conclude(tx, outcomes)
-    kept = [outcome for outcome in outcomes if outcome not in lost] if lost else outcomes
-    if kept:
-        _KEEP_ATTEMPT.execute(tx, [_attempt(outcome) for outcome in kept])
-        if again := [outcome.claim.delivery_id for outcome in kept if outcome.state is DeliveryState.DUE]:
-            retire_returned(tx, again)
-        _judge_hosts(tx, kept)
-        _judge_receivers(tx, kept)
-        for outcome in kept:
-            if outcome.holds_until:
-                hold(tx, outcome.claim.subscription_id, outcome.claim.callback, outcome.holds_until)
-        if abandoned := [each for each in kept if each.state is DeliveryState.ABANDONED]:
-            note_abandoned(tx, {each.claim.delivery_id: each.attempt for each in abandoned})
+    if lost := _conclude(tx, report):
+        report = make_report((outcome for outcome in report.outcomes if outcome not in lost), tx.dialect)
+    if report.outcomes:
+        _KEEP_ATTEMPT.write(tx, report.attempts)
+        _learn(tx, report.outcomes)
     return lost
 
 
-def _conclude(tx: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _learn(tx: sa.Connection, kept: Sequence[Outcome]) -> None:
+    """What else they say of deliveries, hosts and receivers."""
+    if again := [outcome.claim.delivery_id for outcome in kept if outcome.state is DeliveryState.DUE]:
+        retire_returned(tx, again)
+    _judge_hosts(tx, kept)
+    _judge_receivers(tx, kept)
+    for outcome in kept:
+        if outcome.holds_until:
+            hold(tx, outcome.claim.subscription_id, outcome.claim.callback, outcome.holds_until)
+    if abandoned := [each for each in kept if each.state is DeliveryState.ABANDONED]:
+        note_abandoned(tx, {each.claim.delivery_id: each.attempt for each in abandoned})
+
+
+def _conclude(tx: sa.Connection, report: Report) -> list[Outcome]:
     """Returns those whose claim was lost."""
-    # In one order, so that two workers which report on the same rows don't wait for each other.
-    ordered = sorted(outcomes, key=attrgetter("claim.delivery_id.int"))
+    if not report.outcomes:
+        return []
     # Whose claim is lost is asked when it is known that any was: to have each row named takes longer than to change it.
     with tx.begin_nested() as together:
-        if _CONCLUDE.execute(tx, [*map(_conclusion, ordered)]).rowcount == len(ordered):
+        if _CONCLUDE.write(tx, report.conclusions).rowcount == len(report.outcomes):
             return []
         together.rollback()
-    return [outcome for outcome in ordered if not _CONCLUDE.execute(tx, [_conclusion(outcome)]).rowcount]
+    return [outcome for outcome in report.outcomes if not _CONCLUDE.execute(tx, [_conclusion(outcome)]).rowcount]
 
 
 def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:

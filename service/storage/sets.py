@@ -11,11 +11,16 @@ from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any
+from typing import Any, NewType
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+from service.storage.tables import Instant
+
+# Rows as one parameter of JSON.
+Packed = NewType("Packed", str)
 
 _ROWS = "rows"
 _WITHOUT_ZONE = len("2026-01-01 00:00:00.000000")
@@ -29,25 +34,18 @@ def among(column: sa.ColumnElement[Any], values: Collection[Any] | str) -> sa.Co
 
 
 class Listed(sa.TypeDecorator[Collection[Any]]):
-    """Ids, texts, numbers and instants, or mappings of names to them, as each database reads them from JSON."""
+    """Ids, texts or numbers, as each database reads them from JSON."""
 
     impl = sa.Text
     cache_ok = True
 
     def process_bind_param(self, value: Collection[Any] | None, dialect: sa.Dialect) -> str:
-        plain = _stored_by_sqlite if dialect.name == "sqlite" else _read_by_postgres
-        return json.dumps(list(value or ()), default=plain)
+        return json.dumps(list(value or ()), default=_plain)
 
 
-def _stored_by_sqlite(value: uuid.UUID | datetime) -> str:
-    """As SQLAlchemy has its types stored."""
-    if isinstance(value, uuid.UUID):
-        return value.hex
-    return value.astimezone(UTC).isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
-
-
-def _read_by_postgres(value: uuid.UUID | datetime) -> str:
-    return value.hex if isinstance(value, uuid.UUID) else value.isoformat()
+def _plain(value: uuid.UUID) -> str:
+    """As SQLAlchemy has ids stored on SQLite; PostgreSQL reads them in all forms."""
+    return value.hex
 
 
 class Key(sa.TypeDecorator[Any]):
@@ -74,23 +72,49 @@ class Rows:
         self, types: Mapping[str, sa.types.TypeEngine[Any]],
         make: Callable[[Mapping[str, sa.ColumnElement[Any]]], sa.Update | sa.Insert],
     ) -> None:
-        listed = sa.bindparam(_ROWS, type_=Listed())
-        each = sa.func.json_each(listed).table_valued("value", name=_ROWS).c.value
+        packed = sa.bindparam(_ROWS, type_=sa.Text())
+        each = sa.func.json_each(packed).table_valued("value", name=_ROWS).c.value
         columns = (sa.column(name, type_) for name, type_ in types.items())
-        typed = sa.func.json_to_recordset(sa.cast(listed, sa.JSON)).table_valued(*columns, name=_ROWS)
+        typed = sa.func.json_to_recordset(sa.cast(packed, sa.JSON)).table_valued(*columns, name=_ROWS)
         recordset = typed.render_derived(with_types=True)
+        self._types = types
         self._values = itemgetter(*types)
         self._statements = {
             "sqlite": make({name: sa.func.json_extract(each, f"$[{place}]") for place, name in enumerate(types)}),
             "postgresql": make({name: recordset.c[name] for name in types}),
         }
 
-    def execute(self, tx: sa.Connection, rows: Sequence[Mapping[str, Any]], **common: Any) -> sa.CursorResult[Any]:
+    def pack(self, rows: Iterable[Mapping[str, Any]], dialect: sa.Dialect) -> Packed:
+        """The rows as `write` takes them: what that costs needs no transaction."""
+        is_sqlite = dialect.name == "sqlite"
+        columns = zip(*map(self._values, rows), strict=True)
+        pairs = zip(self._types.values(), columns, strict=False)
+        table = zip(*(_store(type_, values, is_sqlite) for type_, values in pairs), strict=True)
+        # Without their names SQLite reads them faster.
+        listed = list(table) if is_sqlite else [dict(zip(self._types, row, strict=True)) for row in table]
+        return Packed(json.dumps(listed))
+
+    def write(self, tx: sa.Connection, packed: Packed, **common: Any) -> sa.CursorResult[Any]:
         """What is ``common`` to all rows are parameters of the statement's own."""
-        if tx.dialect.name == "sqlite":
-            # Without their names it reads them faster.
-            rows = list(map(self._values, rows))
-        return tx.execute(self._statements[tx.dialect.name], {_ROWS: rows, **common})
+        return tx.execute(self._statements[tx.dialect.name], {_ROWS: packed, **common})
+
+    def execute(self, tx: sa.Connection, rows: Iterable[Mapping[str, Any]], **common: Any) -> sa.CursorResult[Any]:
+        """Both, one after the other."""
+        return self.write(tx, self.pack(rows, tx.dialect), **common)
+
+
+def _store(type_: sa.types.TypeEngine[Any], values: Iterable[Any], is_sqlite: bool) -> Iterable[Any]:
+    """A column as each database reads it from JSON; on SQLite as SQLAlchemy has its type stored."""
+    if isinstance(type_, sa.Uuid):
+        return [value and f"{value.int:032x}" for value in values]
+    if isinstance(type_, Instant):
+        return [value and _instant(value, is_sqlite) for value in values]
+    return values
+
+
+def _instant(value: datetime, is_sqlite: bool) -> str:
+    text = value.astimezone(UTC).isoformat(" ", "microseconds")
+    return text[:_WITHOUT_ZONE] if is_sqlite else text
 
 
 class Gathered:
@@ -109,13 +133,23 @@ class Gathered:
         self._types = [column.type for column in columns]
         self._row: Any = namedtuple("Row", columns.keys())  # type: ignore[misc]
 
-    def execute(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """Rows that know their columns by name."""
+    def fetch(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """Rows that know their columns by name, each value as the driver gives it: to be read by `read`."""
         if tx.dialect.name != "sqlite":
             return tx.execute(self._query, parameters).all()
-        table = zip(*json.loads(tx.execute(self._packed, parameters).scalar_one()), strict=True)
-        columns = (_read(tx.dialect, type_, values) for type_, values in zip(self._types, table, strict=False))
+        return list(map(self._row._make, json.loads(tx.execute(self._packed, parameters).scalar_one())))
+
+    def read(self, fetched: Sequence[Any], dialect: sa.Dialect) -> Sequence[Any]:
+        """The same with each value as its column's type has it: what that costs needs no transaction."""
+        if dialect.name != "sqlite":
+            return fetched
+        table = zip(*fetched, strict=True)
+        columns = (_read(dialect, type_, values) for type_, values in zip(self._types, table, strict=False))
         return list(map(self._row._make, zip(*columns, strict=True)))
+
+    def execute(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """Both, one after the other."""
+        return self.read(self.fetch(tx, parameters), tx.dialect)
 
 
 def _read(dialect: sa.Dialect, type_: sa.types.TypeEngine[Any], values: Iterable[Any]) -> Iterable[Any]:

@@ -16,7 +16,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.model import DeliveryState, Lane, SubscriptionState
-from service.retries import CLAIM, HOST_BURST, HOST_ROOM, LONG_CLAIM, LONGEST_WAIT, MOMENT, Breaker, host_room, spread
+from service.retries import (
+    CLAIM,
+    HOST_BURST,
+    HOST_ROOM,
+    LONG_ATTEMPT_SECONDS,
+    LONG_CLAIM,
+    LONGEST_WAIT,
+    MOMENT,
+    Breaker,
+    host_room,
+    spread,
+)
 from service.storage.hosts import find_breakers
 from service.storage.pauses import keep
 from service.storage.sets import Gathered, Key, among
@@ -33,10 +44,11 @@ _LANES = [lane.value for lane in Lane]
 class Choice:
     """Who is sent next; which hosts and subscriptions are to be left alone, and until when; and which for good.
 
-    Ids are `Key`s. ``hosts`` counts what is chosen for each.
+    Ids are `Key`s. ``hosts`` counts what is chosen for each. What is ``slow`` is chosen too.
     """
 
     chosen: dict[Any, Lane] = field(default_factory=dict)
+    slow: set[Any] = field(default_factory=set)
     hosts: Counter[str] = field(default_factory=Counter)
     subscriptions: set[Any] = field(default_factory=set)
     hosts_put_off: dict[str, datetime] = field(default_factory=dict)
@@ -54,6 +66,8 @@ class Choice:
             self.subscriptions_put_off[row.subscription_id] = row.held_until
         elif not row.is_busy and row.subscription_id not in self.subscriptions and self._has_room(row, room):
             self.chosen[row.id] = lane
+            if row.channel in LONG_ATTEMPT_SECONDS:
+                self.slow.add(row.id)
             self.hosts[row.host] += 1
             self.subscriptions.add(row.subscription_id)
 
@@ -145,7 +159,8 @@ def _make_steps() -> sa.Select[Any]:
     counts = (sa.func.coalesce(count, 0).label(count.name) for count in (flight.c.flying, flight.c.fresh))
     # Told by the database, whose order of hosts may be that of a language.
     is_behind = sa.case((found.c.host > sa.bindparam("after"), 1), else_=0).label("is_behind")
-    query = sa.select(found, *counts, is_behind, subscriptions.c.held_until, subscriptions.c.state)
+    own = (subscriptions.c[name] for name in ("held_until", "state", "channel"))
+    query = sa.select(found, *counts, is_behind, *own)
     query = query.join_from(found, subscriptions, subscriptions.c.id == found.c.subscription_id)
     query = query.outerjoin(flight, flight.c.host == found.c.host)
     return query.order_by(found.c.host, found.c.subscription_id)

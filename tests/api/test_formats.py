@@ -37,7 +37,7 @@ from service.payloads import choose_variant
 from service.publishing import publish_due
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from tests.conftest import StoppedClock
 from tests.factories import NOON
 from workers.channels.webhook import push
@@ -65,12 +65,12 @@ def send(storage: Storage, profile: Profile, clock: StoppedClock) -> Send:
         publish_due(storage, profile, clock)
         plan_due(storage, profile, clock)
         with storage.write() as tx:
-            held = claims.claim_due(tx, "me", limit=9, now=clock(), until=clock() + CLAIM)
-            record_outcomes(tx, [
+            held = claims.hold_due(tx, "me", limit=9, now=clock(), until=clock() + CLAIM).read()
+            record_outcomes(tx, make_report([
                 Outcome(claim=claim, state=DeliveryState.DELIVERED, next_attempt_at=None,
                         attempt=Attempt(number=1, started_at=clock(), duration_ms=1, status=204))
                 for claim in held
-            ])
+            ], tx.dialect))
         return [next(push(claim, clock())) for claim in held]
 
     return send

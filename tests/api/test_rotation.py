@@ -66,7 +66,7 @@ def send(client: FlaskClient, staff: Headers, storage: Storage, clock: StoppedCl
     """What a courier would send of a new test ping."""
     client.post(f"/v1/subscriptions/{subscription['id']}/test", headers=staff)
     with storage.write() as tx:
-        [claim] = claims.claim_due(tx, "me", limit=9, now=clock(), until=clock())
+        [claim] = claims.hold_due(tx, "me", limit=9, now=clock(), until=clock()).read()
     return request_of(claim, clock)
 
 
@@ -123,7 +123,7 @@ def test_a_push_that_waits_is_signed_with_the_secrets_of_its_attempt(
     rotated = rotate(client, staff, made)
     clock.advance(days=2)
     with storage.write() as tx:
-        [claim] = claims.claim_due(tx, "me", limit=9, now=clock(), until=clock())
+        [claim] = claims.hold_due(tx, "me", limit=9, now=clock(), until=clock()).read()
     request = request_of(claim, clock)
     assert accepts(rotated["secret"], request, clock, monkeypatch)
     assert not accepts(made["secret"], request, clock, monkeypatch)

@@ -16,7 +16,7 @@ from service.publishing import publish_due
 from service.replays import plan_replays
 from service.retries import CLAIM, PAUSE_AFTER, PAUSE_FAILURES, decide
 from service.storage import Storage, claims
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from tests.conftest import StoppedClock
 
 Headers = dict[str, str]
@@ -77,7 +77,7 @@ class Wire:
 
     def claim(self) -> list[Claim]:
         with self.storage.write() as tx:
-            return claims.claim_due(tx, "me", limit=9, now=self.clock(), until=self.clock() + CLAIM)
+            return claims.hold_due(tx, "me", limit=9, now=self.clock(), until=self.clock() + CLAIM).read()
 
     def deliver(self, status: int = 204) -> list[Claim]:
         """All that is due now, one after another, answered so."""
@@ -96,7 +96,7 @@ class Wire:
             claim=claim, attempt=attempt, state=decision.state, next_attempt_at=decision.next_attempt_at
         )
         with self.storage.write() as tx:
-            assert not record_outcomes(tx, [outcome])
+            assert not record_outcomes(tx, make_report([outcome], tx.dialect))
 
     def fail_daily(self) -> list[str]:
         """So often that one more failure pauses it; returns the releases that failed."""

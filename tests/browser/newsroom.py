@@ -23,7 +23,7 @@ from service.previews import issue_pass
 from service.releases import revise_release
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from service.supervisor import answers_http, service_stages
 from service.unsubscribing import make_token
 from service.validation import validate_release
@@ -159,11 +159,11 @@ class Furnisher:
         self.room.swap()
         now = self.room.clock()
         with self.room.storage.write() as tx:
-            held = claims.claim_due(tx, "courier", limit=200, now=now, until=now + CLAIM)
-            record_outcomes(tx, [
+            held = claims.hold_due(tx, "courier", limit=200, now=now, until=now + CLAIM).read()
+            record_outcomes(tx, make_report([
                 outcome(claim, status, state, now)
                 for claim in held for status, state in ANSWERS.items() if f"partner{status}" in claim.callback
-            ])
+            ], tx.dialect))
 
 
 def outcome(claim: Claim, status: int, state: DeliveryState, now: datetime) -> Outcome:

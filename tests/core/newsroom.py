@@ -87,7 +87,7 @@ def claim(newsroom: Newsroom, subscription_id: Any) -> None:
     """As a courier does that then dies: the partner may have it, for all that anybody knows."""
     until = newsroom.clock() + timedelta(seconds=20)
     with newsroom.storage.write() as tx:
-        held = claims.claim_due(tx, "courier", limit=1, now=newsroom.clock(), until=until)
+        held = claims.hold_due(tx, "courier", limit=1, now=newsroom.clock(), until=until).read()
     assert [hold.subscription_id for hold in held] == [subscription_id]
 
 
@@ -99,7 +99,7 @@ def owed(newsroom: Newsroom, release: Release) -> list[Any]:
 def pushed(newsroom: Newsroom) -> list[Any]:
     """What a courier sends, which then dies."""
     with newsroom.storage.write() as tx:
-        held = claims.claim_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock())
+        held = claims.hold_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock()).read()
     return [json.loads(hold.body)["data"]["release"] for hold in held]
 
 

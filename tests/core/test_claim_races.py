@@ -13,7 +13,7 @@ from service.model import Attempt, Claim, DeliveryState, EventType, Release
 from service.publishing import publish_due
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from tests.core.newsroom import OVERTAKING, Newsroom, owed, subscribe
 from tests.core.test_races import PATIENCE_SECONDS, Rival, just_before
 from workers.ledger import Ledger
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 def take(newsroom: Newsroom) -> list[Claim]:
     now = newsroom.clock()
     with newsroom.storage.write() as tx:
-        return claims.claim_due(tx, "courier", limit=9, now=now, until=now + CLAIM)
+        return claims.hold_due(tx, "courier", limit=9, now=now, until=now + CLAIM).read()
 
 
 def conclude(newsroom: Newsroom, held: Claim, status: int) -> None:
@@ -35,7 +35,7 @@ def conclude(newsroom: Newsroom, held: Claim, status: int) -> None:
         next_attempt_at=None if is_taken else now + timedelta(seconds=5),
     )
     with newsroom.storage.write() as tx:
-        record_outcomes(tx, [outcome])
+        record_outcomes(tx, make_report([outcome], tx.dialect))
 
 
 def test_who_has_waited_for_his_turn_claims_from_then_on(newsroom: Newsroom) -> None:

@@ -13,7 +13,7 @@ from service.deliveries import plan_test
 from service.model import Attempt, Claim, DeliveryState, Subscription
 from service.retries import CLAIM, FAILURES_APART
 from service.storage import Storage, claims, deliveries
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from tests.conftest import StoppedClock
 from tests.factories import make_desk
 
@@ -26,7 +26,7 @@ def subscribe(storage: Storage, clock: StoppedClock, partner: str = "P") -> Subs
 
 def claim(storage: Storage, clock: StoppedClock, owner: str = "first", limit: int = 10) -> list[Claim]:
     with storage.write() as tx:
-        return claims.claim_due(tx, owner, limit=limit, now=clock(), until=clock() + CLAIM)
+        return claims.hold_due(tx, owner, limit=limit, now=clock(), until=clock() + CLAIM).read()
 
 
 def conclude(clock: StoppedClock, held: Claim, status: int = 200) -> Outcome:
@@ -40,7 +40,7 @@ def record(storage: Storage, clock: StoppedClock, held: Claim, state: DeliverySt
     attempt = Attempt(number=held.attempt, started_at=clock(), duration_ms=5, status=200)
     outcome = Outcome(claim=held, attempt=attempt, state=state, next_attempt_at=values.get("next_attempt_at"))
     with storage.write() as tx:
-        return record_outcomes(tx, [outcome]) == []
+        return record_outcomes(tx, make_report([outcome], tx.dialect)) == []
 
 
 def test_a_claimed_delivery_is_not_claimed_again(storage: Storage, clock: StoppedClock) -> None:
@@ -85,7 +85,7 @@ def test_a_lost_claim_among_others_costs_them_nothing(storage: Storage, clock: S
         conclude(clock, late[ids[0]]), conclude(clock, early[1]), conclude(clock, late[ids[2]], status=500),
     ]
     with storage.write() as tx:
-        assert record_outcomes(tx, outcomes) == [outcomes[1]]
+        assert record_outcomes(tx, make_report(outcomes, tx.dialect)) == [outcomes[1]]
     with storage.read() as tx:
         after = [deliveries.find_delivery(tx, delivery_id) for delivery_id in ids]
     assert [delivery and delivery.state for delivery in after] == ["delivered", "due", "due"]
@@ -172,7 +172,7 @@ def test_what_is_in_flight_when_its_subscription_is_deleted_is_on_record_as_it_w
     [held] = claim(storage, clock)
     subscriptions.delete_subscription(storage, subscription.id, make_desk(storage), clock())
     with storage.write() as tx:
-        assert record_outcomes(tx, [conclude(clock, held, status)]) == []
+        assert record_outcomes(tx, make_report([conclude(clock, held, status)], tx.dialect)) == []
     with storage.read() as tx:
         after = [deliveries.find_delivery(tx, delivery_id) for delivery_id in (first, second)]
     assert [delivery and delivery.state for delivery in after] == [state, DeliveryState.ABANDONED]
@@ -198,7 +198,7 @@ def test_to_count_many_failures_takes_as_many_statements_as_to_count_one(
         statements: list[str] = []
         sa.event.listen(storage.engine, "before_cursor_execute", lambda *_: statements.append(_[2]))
         with storage.write() as tx:
-            record_outcomes(tx, failed)
+            record_outcomes(tx, make_report(failed, tx.dialect))
         return sum("subscriptions" in statement for statement in statements)
 
     if not is_first:

@@ -153,7 +153,7 @@ def _work(storage: Storage, profile: Profile, clock: StoppedClock) -> None:
         assert lines.is_any_due(tx, clock())
         releases.find_next_publish_at(tx)
     with storage.write() as tx:
-        assert claims.claim_due(tx, "worker", limit=50, now=clock(), until=clock() + timedelta(seconds=1))
+        assert claims.hold_due(tx, "worker", limit=50, now=clock(), until=clock() + timedelta(seconds=1)).read()
 
 
 def _send_every_state(storage: Storage) -> None:

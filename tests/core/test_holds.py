@@ -10,7 +10,7 @@ from service.deliveries import plan_test
 from service.model import Attempt, Claim, DeliveryState
 from service.retries import CLAIM
 from service.storage import Storage
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from service.subscriptions import change_subscription
 from tests.conftest import StoppedClock
 from tests.core.test_claims import claim, subscribe
@@ -26,7 +26,7 @@ def refuse(storage: Storage, clock: StoppedClock, held: Claim) -> None:
         claim=held, attempt=attempt, state=DeliveryState.DUE, next_attempt_at=clock() + DAY, holds_until=clock() + DAY
     )
     with storage.write() as tx:
-        assert record_outcomes(tx, [outcome]) == []
+        assert record_outcomes(tx, make_report([outcome], tx.dialect)) == []
 
 
 @pytest.mark.parametrize("is_late", [False, True])

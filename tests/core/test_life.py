@@ -395,5 +395,5 @@ def test_a_partner_is_told_where_the_pages_of_the_successor_are(newsroom: Newsro
 
 def pushed_bodies(newsroom: Newsroom) -> list[Any]:
     with newsroom.storage.write() as tx:
-        held = claims.claim_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock())
+        held = claims.hold_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock()).read()
     return [json.loads(hold.body) for hold in held]

@@ -18,7 +18,7 @@ from service.deliveries import plan_test
 from service.model import Attempt, Claim, DeliveryState, EventType, Lane
 from service.retries import CLAIM, HOST_BURST, HOST_FAILURES, HOST_HOLDS, HOST_ROOM, LONGEST_WAIT, MOMENT, SPREAD, WAITS
 from service.storage import Storage, claims, hosts, lines
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from service.storage.tables import deliveries
 from service.subscriptions import subscribe
 from tests.conftest import StoppedClock
@@ -40,9 +40,9 @@ class Couriers:
     def claim(self, limit: int = 99, retry_limit: int | None = None) -> list[Claim]:
         now = self.clock()
         with self.storage.write() as tx:
-            held = claims.claim_due(
+            held = claims.hold_due(
                 tx, "me", limit=limit, retry_limit=retry_limit, now=now, until=now + CLAIM, after=self.after
-            )
+            ).read()
         self.after |= {claim.lane: claim.host for claim in held}
         return held
 
@@ -56,7 +56,7 @@ class Couriers:
             claim=held, attempt=attempt, state=state, next_attempt_at=again, holds_until=holds_until
         )
         with self.storage.write() as tx:
-            assert not record_outcomes(tx, [outcome])
+            assert not record_outcomes(tx, make_report([outcome], tx.dialect))
 
     def fail(self, times: int, status: int | None = 503, error: str | None = None) -> None:
         """So many attempts in a row."""

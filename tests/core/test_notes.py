@@ -96,5 +96,5 @@ def test_an_e_mail_has_all_notes(newsroom: Newsroom, known: Release) -> None:
 
 def claimed(newsroom: Newsroom) -> list[Any]:
     with newsroom.storage.write() as tx:
-        held = claims.claim_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock())
+        held = claims.hold_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock()).read()
     return [json.loads(hold.body) for hold in held]

@@ -64,7 +64,7 @@ def plan_rest(newsroom: Newsroom) -> int:
 def claim_all(newsroom: Newsroom) -> list[Claim]:
     now = newsroom.clock()
     with newsroom.storage.write() as tx:
-        return claims.claim_due(tx, "courier", limit=99, now=now, until=now + CLAIM)
+        return claims.hold_due(tx, "courier", limit=99, now=now, until=now + CLAIM).read()
 
 
 def owed(newsroom: Newsroom, release: Release) -> Counter[tuple[uuid.UUID, EventType, DeliveryState]]:
@@ -297,7 +297,7 @@ def test_nobody_is_sent_what_is_withdrawn_while_the_withdrawal_is_planned(
     newsroom.swap()
     with newsroom.storage.write() as tx:
         now = newsroom.clock()
-        told = claims.claim_due(tx, "courier", limit=2, now=now, until=now + CLAIM)
+        told = claims.hold_due(tx, "courier", limit=2, now=now, until=now + CLAIM).read()
     newsroom.withdraw(release)
     show(newsroom)
     assert claim_all(newsroom) == [], "before its planning"

@@ -197,7 +197,7 @@ def test_a_push_carries_the_editions_that_were_ordered(
     publish(storage, profile, clock)
     plan_due(storage, profile, clock)
     with storage.write() as tx:
-        [claim] = claims.claim_due(tx, "me", limit=9, now=clock(), until=clock())
+        [claim] = claims.hold_due(tx, "me", limit=9, now=clock(), until=clock()).read()
     message = json.loads(claim.body)
     assert message["type"] == "release.published"
     sent = message["data"]["release"]

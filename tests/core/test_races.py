@@ -18,7 +18,7 @@ from service.publishing import publish_due
 from service.releases import RevisionMismatch, get_release, revise_release, withdraw_release
 from service.retries import CLAIM
 from service.storage import Storage, claims
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from service.subscriptions import change_subscription, delete_subscription, get_subscription, resume_subscription
 from tests.core.newsroom import Newsroom, claim, owed, subscribe
 
@@ -140,7 +140,7 @@ def test_what_is_planned_while_its_subscription_ends_is_given_up(newsroom: Newsr
         plan_due(newsroom.storage, newsroom.profile, newsroom.clock)
     with newsroom.storage.write() as tx:
         now = newsroom.clock()
-        assert claims.claim_due(tx, "courier", limit=9, now=now, until=now) == []
+        assert claims.hold_due(tx, "courier", limit=9, now=now, until=now).read() == []
     assert [delivery.state for delivery in owed(newsroom, release)] == [DeliveryState.ABANDONED]
 
 
@@ -154,13 +154,13 @@ def test_what_fails_while_its_subscription_is_being_deleted_is_given_up(
     newsroom.swap()
     now = newsroom.clock()
     with newsroom.storage.write() as tx:
-        [held] = claims.claim_due(tx, "courier", limit=1, now=now, until=now + CLAIM)
+        [held] = claims.hold_due(tx, "courier", limit=1, now=now, until=now + CLAIM).read()
     attempt = Attempt(number=1, started_at=now, duration_ms=0, status=500)
     outcome = Outcome(claim=held, attempt=attempt, state=DeliveryState.DUE, next_attempt_at=now + timedelta(days=1))
 
     def record() -> None:
         with newsroom.storage.write() as tx:
-            record_outcomes(tx, [outcome])
+            record_outcomes(tx, make_report([outcome], tx.dialect))
 
     def delete() -> None:
         delete_subscription(newsroom.storage, subscription_id, newsroom.desk, newsroom.clock())
@@ -181,17 +181,17 @@ def test_a_failure_and_a_new_callback_do_not_wait_for_each_other(newsroom: Newsr
     newsroom.swap()
     now = newsroom.clock()
     with newsroom.storage.write() as tx:
-        [held] = claims.claim_due(tx, "courier", limit=1, now=now, until=now + CLAIM)
+        [held] = claims.hold_due(tx, "courier", limit=1, now=now, until=now + CLAIM).read()
     attempt = Attempt(number=1, started_at=now, duration_ms=0, status=500)
     outcome = Outcome(claim=held, attempt=attempt, state=DeliveryState.DUE, next_attempt_at=now)
     change = {"callback": "https://new.example/"}
     rival = Rival(lambda: change_subscription(newsroom.storage, subscription_id, change, newsroom.desk))
     moment = just_before(newsroom.storage, "SELECT subscriptions.id, subscriptions.state", rival)
     with moment, newsroom.storage.write() as tx:
-        record_outcomes(tx, [outcome])
+        record_outcomes(tx, make_report([outcome], tx.dialect))
     assert rival.result.callback == "https://new.example/"
     with newsroom.storage.write() as tx:
-        [again] = claims.claim_due(tx, "courier", limit=1, now=now, until=now + CLAIM)
+        [again] = claims.hold_due(tx, "courier", limit=1, now=now, until=now + CLAIM).read()
     assert (again.callback, again.host) == ("https://new.example/", "new.example:443")
 
 
@@ -232,6 +232,6 @@ def test_a_withdrawal_waits_for_the_planning_of_what_it_withdraws(newsroom: News
     newsroom.clock.advance(hours=2)
     with newsroom.storage.write() as tx:
         now = newsroom.clock()
-        held = claims.claim_due(tx, "courier", limit=9, now=now, until=now)
+        held = claims.hold_due(tx, "courier", limit=9, now=now, until=now).read()
     assert rival.result is None
     assert held == []

@@ -118,7 +118,7 @@ def test_a_secret_whose_key_is_missing_is_left_and_told_and_harms_no_other(
     for subscription in (first, second, *client.get("/v1/subscriptions", headers=staff).json["items"][:1]):
         assert client.post(f"/v1/subscriptions/{subscription['id']}/test", headers=staff).status_code == 202
     with storage.write() as tx:
-        held = claims.claim_due(tx, "me", limit=9, now=clock(), until=clock())
+        held = claims.hold_due(tx, "me", limit=9, now=clock(), until=clock()).read()
     readable = [claim.secret for claim in held if str(claim.subscription_id) not in (first["id"], second["id"])]
     assert [found.reveal() for found in readable] == [secret] and len(held) == 3
     with storage.read() as tx, pytest.raises(SecretUnreadable):

@@ -142,5 +142,5 @@ def test_a_pushed_tombstone_says_as_much_in_each_language(newsroom: Newsroom) ->
 def claim_first(newsroom: Newsroom) -> bytes:
     """What a courier sends that then dies."""
     with newsroom.storage.write() as tx:
-        [first, *_] = claims.claim_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock())
+        [first, *_] = claims.hold_due(tx, "courier", limit=9, now=newsroom.clock(), until=newsroom.clock()).read()
     return first.body

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from service.model import Claim, DeliveryState
+from service.model import DeliveryState
 from service.storage import Storage, claims
+from service.storage.claims import Held
 from tests.conftest import StoppedClock
 from tests.courier.conftest import Hire, Receivers, await_state, find, hold_answers, owe, subscribe
 from tests.faults.processes import wait_until
@@ -112,14 +113,14 @@ def test_a_nudge_that_comes_during_a_claim_is_not_lost(
     base_url, _ = receivers
     claimed, gate = threading.Event(), threading.Event()
 
-    def claim_due(*args: Any, **named: Any) -> list[Claim]:
+    def hold_due(*args: Any, **named: Any) -> Held:
         due = real(*args, **named)
         claimed.set()
         gate.wait(10)
         return due
 
-    real = claims.claim_due
-    monkeypatch.setattr(claims, "claim_due", claim_due)
+    real = claims.hold_due
+    monkeypatch.setattr(claims, "hold_due", hold_due)
     courier = hire()
     courier.nudge()
     assert claimed.wait(10)

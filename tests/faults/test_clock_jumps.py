@@ -52,7 +52,7 @@ def test_whatever_waits_when_the_clock_jumps_arrives_and_nothing_is_given_up_or_
     for path in paths:
         wire.call(f"{path}/test")
     with wire.storage.write() as tx:
-        dead = claims.claim_due(tx, "dead", limit=2, now=wire.clock(), until=wire.clock() + CLAIM)
+        dead = claims.hold_due(tx, "dead", limit=2, now=wire.clock(), until=wire.clock() + CLAIM).read()
     assert {claim.callback[-1] for claim in dead} == {"0", "2"}
     for path in paths:
         wire.call(f"{path}/test")

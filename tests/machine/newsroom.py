@@ -17,7 +17,7 @@ from service.model import Attempt, Claim, Draft, Edition, Release, ReleaseState,
 from service.publishing import Published, publish_due
 from service.retries import CLAIM, decide
 from service.storage import Storage, claims
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from tests.conftest import RecordingQueue, StoppedClock
 from tests.factories import make_desk
 from tests.machine.model import Words
@@ -105,7 +105,7 @@ class Newsroom:
     def claim(self, limit: int = 1) -> list[Claim]:
         now = self.clock()
         with self.storage.write() as tx:
-            return claims.claim_due(tx, f"courier {now}", limit=limit, now=now, until=now + CLAIM)
+            return claims.hold_due(tx, f"courier {now}", limit=limit, now=now, until=now + CLAIM).read()
 
     def record(self, claim: Claim, status: int | None) -> bool:
         """Whether the outcome was taken; it is refused where the claim was lost meanwhile."""
@@ -118,7 +118,7 @@ class Newsroom:
             claim=claim, attempt=attempt, state=decision.state, next_attempt_at=decision.next_attempt_at
         )
         with self.storage.write() as tx:
-            return not record_outcomes(tx, [outcome])
+            return not record_outcomes(tx, make_report([outcome], tx.dialect))
 
     def deliver_all(self) -> list[Claim]:
         """Every partner takes whatever it is owed, however long that lasts."""

@@ -15,7 +15,7 @@ from service.model import Attempt, Claim, DeliveryState, Draft, Intent, IntentSt
 from service.networks import AllowedNetworks
 from service.storage import Storage, claims, deliveries
 from service.storage import websub as asked
-from service.storage.outcomes import Outcome, record_outcomes
+from service.storage.outcomes import Outcome, make_report, record_outcomes
 from service.validation import validate_release
 from service.websub import read_intent
 from tests.conftest import StoppedClock
@@ -68,15 +68,14 @@ class Hub:
     def take(self, owner: str = "courier") -> list[Claim]:
         now = self.clock()
         with self.storage.write() as tx:
-            return claims.claim_due(tx, owner, limit=99, now=now, until=now + timedelta(seconds=20))
+            return claims.hold_due(tx, owner, limit=99, now=now, until=now + timedelta(seconds=20)).read()
 
     def record(self, claim: Claim, state: DeliveryState, again_in: float | None = None) -> None:
         attempt = Attempt(number=claim.attempt, started_at=self.clock(), duration_ms=1, status=500)
         again_at = None if again_in is None else self.clock() + timedelta(seconds=again_in)
         with self.storage.write() as tx:
-            assert not record_outcomes(
-                tx, [Outcome(claim=claim, attempt=attempt, state=state, next_attempt_at=again_at)]
-            )
+            outcome = Outcome(claim=claim, attempt=attempt, state=state, next_attempt_at=again_at)
+            assert not record_outcomes(tx, make_report([outcome], tx.dialect))
 
     def states(self, subscription: Subscription | None) -> list[str]:
         """Of its deliveries, newest first."""

@@ -80,6 +80,7 @@ def test_what_is_accepted_while_another_is_planned_goes_public_before_the_planni
     accept()
     queue = EagerQueue(on_deliver)
     monkeypatch.setattr(planning, "SUBSCRIPTION_BATCH", 1)
+    monkeypatch.setattr(planning, "FIRST_BATCH", 1)
     employ(monkeypatch, storage, profile, queue, clock)
     publish._publish()
     # A nudge for each part: one more of the first release goes out, then the second is there.

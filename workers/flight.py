@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.clock import Clock
-from service.model import Claim
+from service.model import Claim, record
 from service.retries import ATTEMPT_SECONDS, FIRST_ROOM, LONG_ATTEMPT_SECONDS, MOMENT, RETRY_ROOM
 from workers.channels import CHANNELS, Conversation
 from workers.outbound import Mail, Outbound, Request, Response
@@ -25,7 +25,7 @@ IDLE_SECONDS = 1.0
 _BATCH = 32
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Result:
     """What a claim came to, and when."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pycurl
 
+from service.model import record
+
 # Why an address and port may not be connected to, if so; the third says whether what is sent is confined.
 Vet = Callable[[str, int, bool], str | None]
 
@@ -45,7 +47,7 @@ class File:
     type: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Request:
     """``headers`` are sent beside Host, Content-Length and Accept-Encoding; a GET has no body.
 
@@ -70,7 +72,7 @@ class Mail:
     message: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Response:
     """What came of a request: a ``status`` or an ``error`` code, never both.
 

@@ -28,6 +28,7 @@ from service.model.feeds import (
     Related,
     Tombstone,
 )
+from service.model.records import record
 from service.model.releases import (
     AuditEntry,
     Draft,
@@ -104,4 +105,5 @@ __all__ = [
     "Variant",
     "Warning",
     "Withdrawal",
+    "record",
 ]

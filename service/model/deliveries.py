@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from service.model.access import NO_SECRET, Secret
+from service.model.records import record
 from service.model.subscriptions import Channel, Format
 
 
@@ -58,7 +59,7 @@ class Event:
     after_revision: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Attempt:
     """One try of a delivery. ``status`` is the HTTP status, ``error`` a code; one of them is None.
 
@@ -148,7 +149,7 @@ class Replay:
         return self.total - self.sent - self.failed - self.superseded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Claim:
     """A worker's hold on a delivery, ``until`` then, with all that sending it needs.
 

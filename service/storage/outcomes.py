@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.model import Attempt, Claim, DeliveryState
+from service.model import Attempt, Claim, DeliveryState, record
 from service.retries import Breaker, is_host_well, judge_host, must_pause
 from service.storage import hosts, pauses
 from service.storage.abandoned import note_abandoned
@@ -20,7 +20,7 @@ from service.storage.subscriptions import hold
 from service.storage.tables import Instant, attempts, deliveries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Outcome:
     """What an attempt came to: the delivery's next state, and when to try again if it is still due.
 

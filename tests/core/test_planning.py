@@ -31,6 +31,7 @@ PUBLISHED, CORRECTED, WITHDRAWN = (
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three parts for seven subscriptions."""
     monkeypatch.setattr(planning, "SUBSCRIPTION_BATCH", PART)
+    monkeypatch.setattr(planning, "FIRST_BATCH", PART)
     monkeypatch.setattr(engine, "GIVE_WAY_SECONDS", 0)
 
 
@@ -89,6 +90,17 @@ def test_planning_goes_on_where_a_worker_died_between_two_parts(
     assert plan_rest(newsroom) == OWED_TO - PART
     assert owed(newsroom, release) == once(partners)
     assert plan_rest(newsroom) == 0
+
+
+def test_the_first_of_an_event_are_planned_sooner_than_the_parts_behind_them(
+    newsroom: Newsroom, partners: list[uuid.UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that they are sent to meanwhile; a part that is smaller than the others is not taken for the last."""
+    monkeypatch.setattr(planning, "FIRST_BATCH", PART - 1)
+    release = newsroom.accept()
+    show(newsroom)
+    assert list(plan_parts(newsroom.storage, newsroom.profile, newsroom.clock)) == [2, 3, 2]
+    assert owed(newsroom, release) == once(partners)
 
 
 def test_of_a_part_that_fails_nothing_stays(

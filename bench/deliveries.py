@@ -14,9 +14,8 @@ import pycurl
 import sqlalchemy as sa
 
 from bench import hub_rival, rival, samples, sending
-from bench.nginx import Sink, run_sink
 from bench.programs import run_service
-from bench.receiver import partner_url
+from bench.receiver import count_received, list_received, partner_url, run_receiver
 from bench.report import Table, progress, run_rounds
 from service import signing, subscriptions
 from service.clock import new_id, utc_now
@@ -53,17 +52,16 @@ def run() -> list[Table]:
         unit="deliveries/s", against=(hub, tasks, loop),
     )
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        sink = stack.enter_context(run_sink(folder / "sink"))
+        receiver = stack.enter_context(run_receiver())
         contestants: dict[str, Contestant] = {
-            f"Diglot on {name}{beside}": stack.enter_context(run_diglot(url, sink, workers))
+            f"Diglot on {name}{beside}": stack.enter_context(run_diglot(url, receiver, workers))
             for workers, beside in ((1, ""), (2, ", two workers")) for name, url in databases(stack)
         }
-        contestants[hub] = stack.enter_context(run_hub(sink, body))
-        contestants[tasks] = stack.enter_context(run_rival(sink, body.decode()))
+        contestants[hub] = stack.enter_context(run_hub(receiver, body))
+        contestants[tasks] = stack.enter_context(run_rival(receiver, body.decode()))
         sender = stack.enter_context(sending.Sender().running())
-        contestants["Diglot's sending alone"] = lambda: sender.push(sending.make_claims(sink.port, PARTNERS, body))
-        contestants[loop] = partial(push_bare, sink, body)
+        contestants["Diglot's sending alone"] = lambda: sender.push(sending.make_claims(receiver, PARTNERS, body))
+        contestants[loop] = partial(push_bare, receiver, body)
         run_rounds("deliveries", ROUNDS, contestants, table)
     return [table]
 
@@ -76,30 +74,30 @@ def databases(stack: ExitStack) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def run_diglot(database_url: str, sink: Sink, workers: int) -> Iterator[Contestant]:
+def run_diglot(database_url: str, receiver: int, workers: int) -> Iterator[Contestant]:
     """The service's own worker, or several; without beat, whose sweeps would nudge them too."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         service = stack.enter_context(run_service(folder, database_url, workers=workers))
         progress(f"deliveries: subscribing {PARTNERS:,} partners")
         for number in range(PARTNERS):
-            order = {"partner": f"P{number}", "channel": "webhook", "callback": partner_url(sink.port, number)}
+            order = {"partner": f"P{number}", "channel": "webhook", "callback": partner_url(receiver, number)}
             subscriptions.subscribe(service.storage, order | {"languages": list(LANGUAGES)}, utc_now())
         service.start(*service.workers)
-        push(service, sink)
-        yield partial(push, service, sink)
+        push(service, receiver)
+        yield partial(push, service, receiver)
 
 
-def push(service: Service, sink: Sink) -> float:
+def push(service: Service, receiver: int) -> float:
     """A release that is public already is planned, pushed and recorded as delivered, partner by partner."""
     profile = load_profile(service.settings.profile_path)
     samples.accept(service.storage, profile, 1, samples.long_document)
     wait_until(lambda: publish_due(service.storage, profile, utc_now).count, "the release is public")
-    owed, before = count_delivered(service) + PARTNERS, sink.count()
+    owed, before = count_delivered(service) + PARTNERS, count_received(receiver)
     started = time.perf_counter()
     Queue(service.valkey.url).publish()
     # To ask the database all the time what is done would take it a tenth of its time.
-    wait_until(lambda: sink.count() >= before + PARTNERS, "all were sent", service.read_logs)
+    wait_until(lambda: list_received(receiver, before + PARTNERS - 1), "all were sent", service.read_logs)
     wait_until(lambda: is_all_done(service), "all have it", service.read_logs)
     seconds = time.perf_counter() - started
     assert count_delivered(service) == owed, "what is done was delivered"
@@ -122,49 +120,49 @@ def count_delivered(service: Service) -> int:
 
 
 @contextmanager
-def run_rival(sink: Sink, body: str) -> Iterator[Contestant]:
+def run_rival(receiver: int, body: str) -> Iterator[Contestant]:
     with start_valkey() as valkey, rival.run_worker(valkey.url, *rival.POOL) as sender:
-        yield partial(push_by_tasks, sender, sink, body)
+        yield partial(push_by_tasks, sender, receiver, body)
 
 
-def push_by_tasks(sender: celery.Celery, sink: Sink, body: str) -> float:
-    before, secret, started = sink.count(), signing.make_secret(), time.perf_counter()
+def push_by_tasks(sender: celery.Celery, receiver: int, body: str) -> float:
+    before, secret, started = count_received(receiver), signing.make_secret(), time.perf_counter()
     for number in range(PARTNERS):
-        arguments = (plain_url(sink.port, number), f"msg_{new_id().hex}", secret, body)
+        arguments = (plain_url(receiver, number), f"msg_{new_id().hex}", secret, body)
         sender.send_task(rival.push.name, arguments, ignore_result=True)
-    return await_all(sink, before, started)
+    return await_all(receiver, before, started)
 
 
 @contextmanager
-def run_hub(sink: Sink, body: bytes) -> Iterator[Contestant]:
-    callbacks = [plain_url(sink.port, number) for number in range(PARTNERS)]
+def run_hub(receiver: int, body: bytes) -> Iterator[Contestant]:
+    callbacks = [plain_url(receiver, number) for number in range(PARTNERS)]
     with start_valkey() as valkey, hub_rival.run_worker(valkey.url, callbacks) as sender:
-        yield partial(push_by_hub, sender, sink, body)
+        yield partial(push_by_hub, sender, receiver, body)
 
 
-def push_by_hub(sender: celery.Celery, sink: Sink, body: bytes) -> float:
-    before, started = sink.count(), time.perf_counter()
+def push_by_hub(sender: celery.Celery, receiver: int, body: bytes) -> float:
+    before, started = count_received(receiver), time.perf_counter()
     hub_rival.send_change(sender, body)
-    return await_all(sink, before, started)
+    return await_all(receiver, before, started)
 
 
-def plain_url(port: int, number: int) -> str:
+def plain_url(receiver: int, number: int) -> str:
     # Names under localhost are known to curl, but not to every system's resolver.
-    return f"http://127.0.0.1:{port}/{number}"
+    return f"http://127.0.0.1:{receiver}/{number}"
 
 
-def await_all(sink: Sink, before: int, started: float) -> float:
-    wait_until(lambda: sink.count() >= before + PARTNERS, "all have it")
+def await_all(receiver: int, before: int, started: float) -> float:
+    wait_until(lambda: list_received(receiver, before + PARTNERS - 1), "all have it")
     return PARTNERS / (time.perf_counter() - started)
 
 
-def push_bare(sink: Sink, body: bytes) -> float:
+def push_bare(receiver: int, body: bytes) -> float:
     """Signed and sent by handles that are used again, and keep no names either; nothing else."""
     multi, secret, started = pycurl.CurlMulti(), signing.make_secret(), time.perf_counter()
     spare, begun, done = [pycurl.Curl() for _ in range(HANDLES)], 0, 0
     while done < PARTNERS:
         while spare and begun < PARTNERS:
-            multi.add_handle(prepare(spare.pop(), partner_url(sink.port, begun), secret, body))
+            multi.add_handle(prepare(spare.pop(), partner_url(receiver, begun), secret, body))
             begun += 1
         multi.perform()
         _, ended, failed = multi.info_read(HANDLES)

@@ -18,8 +18,7 @@ from pathlib import Path
 import requests
 
 from bench import samples
-from bench.nginx import serve_files
-from bench.programs import find_program, run_service
+from bench.programs import find_program, run_nginx, run_service
 from bench.report import Table, progress, run_rounds
 from service.clock import utc_now
 from service.config import load_profile
@@ -39,7 +38,7 @@ CONNECTIONS = (16, 64)
 
 def run() -> list[Table]:
     """The rate at which a keep-alive client gets the feed, and at which it hears that nothing is new."""
-    wrk = find_program("wrk")
+    wrk, nginx = find_program("wrk"), find_program("nginx")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         sqlite = stack.enter_context(run_service_web(folder / "sqlite", f"sqlite:///{folder}/diglot.sqlite3"))
@@ -49,9 +48,9 @@ def run() -> list[Table]:
         files = save(folder / "files", *bodies)
         sites = {
             "Diglot on SQLite": sqlite.base_url, "Diglot on PostgreSQL": postgresql.base_url,
-            "nginx": stack.enter_context(serve_files(folder / "nginx", files)),
+            "nginx": stack.enter_context(run_nginx(nginx, folder / "nginx", files)),
             "trusting nginx": stack.enter_context(
-                serve_files(folder / "trusting", files, trust_seconds=TRUST_SECONDS)
+                run_nginx(nginx, folder / "trusting", files, trust_seconds=TRUST_SECONDS)
             ),
         }
         cases = product(CONNECTIONS, ENCODINGS, (200, 304))

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import pytest
-import requests
 
 from bench import scale
 from bench.__main__ import BENCHMARKS, main
-from bench.nginx import run_sink
-from bench.programs import find_program
 from bench.receiver import count_received, run_receiver
 from bench.report import Skipped, Table, run_rounds
 
@@ -71,18 +67,6 @@ def test_the_receiver_counts_a_push_once_its_body_is_whole() -> None:
             partner.sendall(b"cd")
             assert partner.recv(100).startswith(b"HTTP/1.1 204")
         assert count_received(port) == 1
-
-
-def test_the_sink_counts_what_is_pushed_and_not_who_asks(tmp_path: Path) -> None:
-    try:
-        find_program("nginx")
-    except Skipped as reason:
-        pytest.skip(str(reason))
-    with run_sink(tmp_path / "sink") as sink:
-        assert [sink.count(), sink.count()] == [0, 0]
-        for host in ("127.0.0.1", "localhost"):
-            assert requests.post(f"http://{host}:{sink.port}/7", b"x" * 8_000, timeout=10).status_code == 204
-        assert sink.count() == 2
 
 
 def test_a_partner_in_trouble_is_not_counted_and_gets_no_whole_answer() -> None:

@@ -39,7 +39,7 @@ class Ledger:
         Up to so many first tries and so many retries are claimed. Raises StorageUnavailable: nothing is recorded.
         """
         try:
-            return self._record_and_claim(results, rooms)
+            held = self._record_and_hold(results, rooms)
         except DiglotError:
             raise
         except Exception:
@@ -49,19 +49,22 @@ class Ledger:
             for result in results:
                 self._record_alone(result)
             return []
-
-    def _record_and_claim(self, results: Sequence[Result], rooms: tuple[int, int]) -> list[Claim]:
-        report = make_report(self._judge(results), self._storage.engine.dialect)
-        with self._storage.write() as tx:
-            self._record(tx, report)
-            held = self._hold(tx, *rooms)
         due = held.read() if held else []
         self._after |= {claim.lane: claim.host for claim in due}
         return due
 
+    def _record_and_hold(self, results: Sequence[Result], rooms: tuple[int, int]) -> Held | None:
+        report = make_report(self._judge(results), self._storage.engine.dialect)
+        with self._storage.write() as tx:
+            lost = self._record(tx, report)
+            held = self._hold(tx, *rooms)
+        for claim in lost:
+            log.warning("delivery %s: a late result of a lost claim is refused", claim.delivery_id)
+        return held
+
     def _record_alone(self, result: Result) -> None:
         try:
-            self._record_and_claim([result], (0, 0))
+            self._record_and_hold([result], (0, 0))
         except DiglotError:
             raise
         except Exception:
@@ -87,14 +90,14 @@ class Ledger:
                           next_attempt_at=decision.next_attempt_at, holds_until=decision.holds_until,
                           ends_subscription=decision.ends_subscription)
 
-    def _record(self, tx: Transaction, report: Report) -> None:
+    def _record(self, tx: Transaction, report: Report) -> list[Claim]:
+        """Returns those whose claim was lost meanwhile."""
         lost = record_outcomes(tx, report)
         ended = [each.claim for each in report.outcomes if each.ends_subscription and each not in lost]
         # In one order, for the planning reads them in this one, and might wait for us as we for it.
         for claim in sorted(ended, key=attrgetter("subscription_id")):
             self._end(tx, claim, self._clock())
-        for outcome in lost:
-            log.warning("delivery %s: a late result of a lost claim is refused", outcome.claim.delivery_id)
+        return [outcome.claim for outcome in lost]
 
     def _end(self, tx: Transaction, claim: Claim, now: datetime) -> None:
         if not end_gone(tx, claim.subscription_id, claim.callback, now):

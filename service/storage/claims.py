@@ -47,7 +47,7 @@ class Held:
     dialect: sa.Dialect
 
     def read(self) -> list[Claim]:
-        """Takes as long as to claim them, and needs no transaction: on SQLite, nobody else writes during one."""
+        """On SQLite that takes as long as to claim them, and nobody else writes during a transaction."""
         rows = {row.key: row for row in _HELD.read(self.rows, self.dialect)}
         return [self._claim(rows[key], lane) for key, lane in self.lanes.items() if key in rows]
 
@@ -70,7 +70,7 @@ def hold_due(
 
     Withdrawals come first. Of each subscription only the oldest in its lane is held, and none while another is in
     flight: that keeps its order, and its troubles to itself. `after` names the host of each lane's last claim.
-    What has more to do than an attempt of the others may last is held until `slow_until`.
+    What has more to do than an attempt of the others may last is held until `slow_until`, if that is given.
     Whoever isn't alone has taken his turn before.
     """
     lines.wake(tx, now)

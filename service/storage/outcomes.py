@@ -37,7 +37,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Outcomes as they are written down, in the order of their ids."""
+    """Outcomes in the order in which they came, and as they are written down."""
 
     outcomes: Sequence[Outcome]
     conclusions: Packed
@@ -46,10 +46,14 @@ class Report:
 
 def make_report(outcomes: Iterable[Outcome], dialect: sa.Dialect) -> Report:
     """Takes as long as to record them, and needs no transaction: on SQLite, nobody else writes during one."""
+    outcomes = list(outcomes)
+    conclusions = _CONCLUDE.pack(map(_conclusion, _by_id(outcomes)), dialect)
+    return Report(outcomes, conclusions, _KEEP_ATTEMPT.pack(map(_attempt, outcomes), dialect))
+
+
+def _by_id(outcomes: Iterable[Outcome]) -> list[Outcome]:
     # In one order, so that two workers which report on the same rows don't wait for each other.
-    ordered = sorted(outcomes, key=attrgetter("claim.delivery_id.int"))
-    conclusions = _CONCLUDE.pack(map(_conclusion, ordered), dialect)
-    return Report(ordered, conclusions, _KEEP_ATTEMPT.pack(map(_attempt, ordered), dialect))
+    return sorted(outcomes, key=attrgetter("claim.delivery_id.int"))
 
 
 def record_outcomes(tx: sa.Connection, report: Report) -> list[Outcome]:
@@ -84,7 +88,7 @@ def _conclude(tx: sa.Connection, report: Report) -> list[Outcome]:
         if _CONCLUDE.write(tx, report.conclusions).rowcount == len(report.outcomes):
             return []
         together.rollback()
-    return [outcome for outcome in report.outcomes if not _CONCLUDE.execute(tx, [_conclusion(outcome)]).rowcount]
+    return [each for each in _by_id(report.outcomes) if not _CONCLUDE.execute(tx, [_conclusion(each)]).rowcount]
 
 
 def _judge_hosts(tx: sa.Connection, outcomes: Sequence[Outcome]) -> None:

@@ -134,7 +134,7 @@ class Gathered:
         self._row: Any = namedtuple("Row", columns.keys())  # type: ignore[misc]
 
     def fetch(self, tx: sa.Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """Rows that know their columns by name, each value as the driver gives it: to be read by `read`."""
+        """Rows that know their columns by name, on SQLite each value as its JSON has it: to be read by `read`."""
         if tx.dialect.name != "sqlite":
             return tx.execute(self._query, parameters).all()
         return list(map(self._row._make, json.loads(tx.execute(self._packed, parameters).scalar_one())))

@@ -50,6 +50,14 @@ def test_a_claim_lasts_longer_than_its_channels_attempt(
     assert until == clock() + lasts
 
 
+def test_of_what_is_claimed_together_only_the_sites_are_held_longer(storage: Storage, clock: StoppedClock) -> None:
+    for channel in ("webhook", "wordpress"):
+        order = {**SITE, "channel": channel, "callback": f"https://{channel}.example/wp-json"}
+        plan_test(storage, subscriptions.subscribe(storage, order, clock()), clock())
+    held = {claim.channel: claim.until for claim in Ledger(storage, "me", clock).record_and_claim([], (99, 99))}
+    assert held == {Channel.WEBHOOK: clock() + CLAIM, Channel.WORDPRESS: clock() + LONG_CLAIM}
+
+
 def test_sites_of_one_host_are_in_their_first_moment_no_longer_than_others(
     storage: Storage, clock: StoppedClock
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ import sqlalchemy as sa
 from service import subscriptions
 from service.deliveries import plan_test
 from service.model import Attempt, Claim, DeliveryState, Subscription
-from service.retries import CLAIM, FAILURES_APART
-from service.storage import Storage, claims, deliveries
+from service.retries import CLAIM, FAILURES_APART, HOST_FAILURES
+from service.storage import Storage, claims, deliveries, hosts
 from service.storage.outcomes import Outcome, make_report, record_outcomes
 from tests.conftest import StoppedClock
+from tests.core.backlog import load_deliveries, load_subscriptions
 from tests.factories import make_desk
 
 
@@ -242,3 +244,18 @@ def test_rival_workers_share_without_overlap(storage: Storage, clock: StoppedClo
     for worker in workers:
         worker.join()
     assert len(claimed) == len({held.delivery_id for held in claimed}) == 40
+
+
+def test_a_host_is_judged_by_what_came_last_whatever_was_planned_first(storage: Storage, clock: StoppedClock) -> None:
+    """Of what is recorded together."""
+    load_deliveries(storage, clock(), load_subscriptions(storage, clock(), HOST_FAILURES + 1, lambda _: "p:443"))
+    held = claim(storage, clock)
+    # No more are begun to one host within a moment.
+    clock.advance(seconds=1)
+    held += claim(storage, clock)
+    first, *others = sorted(held, key=attrgetter("delivery_id"))
+    assert len(others) == HOST_FAILURES
+    outcomes = [*(conclude(clock, each, 503) for each in reversed(others)), conclude(clock, first)]
+    with storage.write() as tx:
+        assert record_outcomes(tx, make_report(outcomes, tx.dialect)) == []
+        assert not hosts.find_breakers(tx, ["p:443"])

@@ -49,7 +49,10 @@ def lock_subscription(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscrip
 
 
 def find_steady(tx: sa.Connection, subscription_id: uuid.UUID) -> Subscription | None:
-    """The same, which is neither changed nor resumed until the transaction ends; couriers may note how it does."""
+    """One as `find_subscription` finds it, neither changed nor resumed until the transaction ends.
+
+    Couriers may note meanwhile how it does.
+    """
     row = tx.execute(_find(subscription_id).with_for_update(read=True, key_share=True)).first()
     return _subscription(row) if row else None
 
